@@ -1,0 +1,124 @@
+"""The decoder process: coded frames in, pictures into shared memory. Runs in a `latentcast.worker.Worker`.
+
+It is started before signalling: networks and entropy coder load while the connection is made, and `Configure` tells it
+the picture size later. It keeps the ring of the newest states.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.bitstream import Hole
+from codec.decoder import Decoder
+from codec.layout import MAX_HEIGHT, MAX_WIDTH
+from codec.profiles import open_decoder_engine
+from codec.state import StateRing
+from latentcast.errors import BitstreamError
+from latentcast.shared_buffer import SharedBuffer
+
+BUFFER_BYTES = 3 * MAX_WIDTH * MAX_HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSetup:
+    """fd: inherited shared memory of `BUFFER_BYTES`, which holds the newest picture."""
+
+    fd: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Get ready for another picture size; all states are forgotten."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Answer to Configure."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """A frame to decode. reference_id: the state it was coded from, None for intra."""
+
+    frame_id: int
+    reference_id: int | None
+    data: bytes
+    holes: tuple[Hole, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult:
+    """The picture is in shared memory until the next job. Times: monotonic clock of this machine."""
+
+    frame_id: int
+    intra: bool
+    qp: int
+    intact: bool
+    """Nothing was missing, here and in every state before."""
+    slices_missing: int
+    started_us: int
+    done_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeFailure:
+    """The frame cannot be shown: its reference is not there, or its head is damaged."""
+
+    frame_id: int
+    reason: str
+
+
+def picture_view(buffer: SharedBuffer, *, width: int, height: int) -> NDArray[np.uint8]:
+    """The picture in shared memory: uint8 (3, height, width)."""
+    return np.frombuffer(buffer.view, np.uint8, count=3 * width * height).reshape(3, height, width)
+
+
+Job = Configure | DecodeJob
+Result = Configured | DecodeResult | DecodeFailure
+
+
+def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
+    buffer = SharedBuffer(setup.fd, BUFFER_BYTES)
+    engine, weights = open_decoder_engine(threads=setup.threads)
+    states = StateRing()
+    decoder: Decoder | None = None
+
+    def decode(job: DecodeJob) -> Result:
+        started_us = time.monotonic_ns() // 1000
+        if decoder is None:
+            return DecodeFailure(job.frame_id, "the picture size is not known yet")
+        reference = None if job.reference_id is None else states.get(job.reference_id)
+        if reference is None and job.reference_id is not None:
+            return DecodeFailure(job.frame_id, f"the state of frame {job.reference_id} is not there")
+        try:
+            state, frame = decoder.decode(reference, job.data, frame_id=job.frame_id, holes=job.holes)
+        except BitstreamError as error:
+            return DecodeFailure(job.frame_id, str(error))
+        states.put(state)
+        picture_view(buffer, width=decoder.layout.width, height=decoder.layout.height)[:] = frame.planes
+        return DecodeResult(
+            frame_id=job.frame_id,
+            intra=frame.intra,
+            qp=frame.qp,
+            intact=state.intact,
+            slices_missing=frame.slices_missing,
+            started_us=started_us,
+            done_us=time.monotonic_ns() // 1000,
+        )
+
+    def handle(job: Job) -> Result:
+        nonlocal decoder
+        if isinstance(job, Configure):
+            states.clear()
+            decoder = Decoder(engine, weights, width=job.width, height=job.height)
+            return Configured()
+        return decode(job)
+
+    return handle

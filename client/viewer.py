@@ -1,0 +1,294 @@
+"""The viewer: keeps a session with the server alive, and knows at any moment what to tell the user.
+
+    start decoder process ─┬─▶ offer, POST, connect ─▶ watch ─▶ (server gone) ─▶ wait, longer each time ─▶ again
+                           └── loads while the connection is made
+
+It runs on an event loop; pictures go to a presenter through a callback, which may pass them to another thread.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from client.decoder_worker import BUFFER_BYTES, DecoderSetup
+from client.measurement import Measurement, PresentedFrame, Session
+from client.picture import Picture
+from client.receiver import Receiver
+from client.status import ViewStatus
+from client.whep import Retry, WhepClient, endpoint_of
+from codec.nano.weights import WEIGHTS_PATH, file_sha256
+from latentcast.config import ViewSettings
+from latentcast.control import Config
+from latentcast.errors import UserError
+from latentcast.net import addresses_for
+from latentcast.shared_buffer import SharedBuffer
+from latentcast.statistics import percentile
+from latentcast.vitals import LoopLag, resident_mb
+from latentcast.worker import Worker
+from transport.webrtc import use_host_addresses
+
+log = logging.getLogger(__name__)
+
+# Back-off between attempts: doubled each time, with up to a fifth of jitter so that viewers do not come back in step.
+FIRST_DELAY_S, MAX_DELAY_S = 0.2, 5.0
+# Restarts of a dying decoder process in a row before the viewer gives up.
+MAX_DECODER_DEATHS = 5
+SAMPLE_INTERVAL_S = 1.0
+
+
+class Viewer:
+    """Use: `await run()` on an event loop; `status()` and `presented()` may be called from any thread.
+
+    on_picture(picture) is called on the loop for every decoded picture. on_notice(text) gets one line for the terminal
+    whenever the state changes.
+    """
+
+    def __init__(
+        self,
+        settings: ViewSettings,
+        *,
+        measurement: Measurement,
+        on_picture: Callable[[Picture], None],
+        on_notice: Callable[[str], None],
+    ) -> None:
+        """Raises UserError when the URL is not one."""
+        self._settings = settings
+        self._measurement = measurement
+        self._on_picture = on_picture
+        self._on_notice = on_notice
+        self.endpoint = endpoint_of(settings.url, settings.stream)
+        self.config: Config | None = None
+        self.lag = LoopLag()
+        self._buffer = SharedBuffer.create(BUFFER_BYTES)
+        self._worker = self._make_worker()
+        self._receiver: Receiver | None = None
+        self._ended: asyncio.Future[tuple[str, bool]] | None = None
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reason: str | None = "Starting the decoder"
+        self._notice: str | None = None
+        self._decoder_deaths = 0
+        self._recent: deque[PresentedFrame] = deque(maxlen=240)
+        self._rates: deque[tuple[float, int, int, int]] = deque(maxlen=30)
+        """(time, packets, bytes, packets expected) at each of the last few status requests."""
+
+    async def run(self) -> None:
+        """Watch until `stop`. Raises UserError when watching can never work."""
+        self._loop = asyncio.get_running_loop()
+        host = urlsplit(self.endpoint).hostname or ""
+        addresses = addresses_for(host)
+        # Another host is reached from whichever interface leads there; loopback stays on loopback.
+        use_host_addresses(addresses if addresses is not None and addresses[0].startswith("127.") else None)
+        self._worker.start()
+        background = [
+            asyncio.create_task(self.lag.run(), name="loop lag"),
+            asyncio.create_task(self._sample(), name="sample"),
+        ]
+        token = self._settings.token
+        whep = WhepClient(self.endpoint, token=None if token is None else token.get_secret_value())
+        try:
+            await self._watch(whep)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
+            await whep.close()
+            await self._worker.stop()
+            self._buffer.close()
+
+    def stop(self) -> None:
+        """End `run`. Any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def presented(self, picture: Picture, now_us: int) -> None:
+        """The presenter shows a picture since `now_us` (monotonic). Any thread."""
+        receiver = self._receiver
+        if receiver is None:
+            return
+        clock = receiver.clock
+        record = self._measurement.on_presented(
+            picture,
+            presented_us=now_us,
+            offset_us=clock.offset_us or 0,
+            clock_error_us=clock.error_us or 0,
+            rtt_us=clock.rtt_us or 0,
+        )
+        self._recent.append(record)
+        self._reason = None
+
+    def status(self) -> ViewStatus:
+        """What the user should know now. Any thread."""
+        now = time.monotonic()
+        recent = [frame for frame in list(self._recent) if frame.presented_us / 1e6 > now - 1.0]
+        latencies = sorted(frame.total_ms for frame in recent)
+        receiver, config = self._receiver, self.config
+        bitrate, loss = self._rate(receiver, now)
+        clock = None if receiver is None else receiver.clock
+        return ViewStatus(
+            reason=self._reason,
+            fps=float(len(recent)),
+            bitrate_bps=bitrate,
+            qp=recent[-1].qp if recent else None,
+            loss=loss,
+            latency_ms=percentile(latencies, 0.5) if latencies else None,
+            rtt_ms=None if clock is None or clock.rtt_us is None else clock.rtt_us / 1e3,
+            clock_error_ms=None if clock is None or clock.error_us is None else clock.error_us / 1e3,
+            size=None if config is None else (config.width, config.height),
+            stream=self._settings.stream if config is None else config.stream,
+        )
+
+    def _rate(self, receiver: Receiver | None, now: float) -> tuple[float, float]:
+        """Bit/s and loss over about the last second of status requests."""
+        if receiver is None:
+            self._rates.clear()
+            return 0.0, 0.0
+        counts = receiver.counts
+        self._rates.append((now, counts.packets, counts.bytes, receiver.packets_expected))
+        while len(self._rates) > 2 and self._rates[1][0] < now - 1.0:
+            self._rates.popleft()
+        then, packets, size, expected = self._rates[0]
+        lost = 1 - (counts.packets - packets) / max(1, receiver.packets_expected - expected)
+        elapsed = now - then
+        return (8 * (counts.bytes - size) / elapsed if elapsed > 0 else 0.0), (max(0.0, lost) if elapsed > 0 else 0.0)
+
+    # -- connections
+
+    async def _watch(self, whep: WhepClient) -> None:
+        delay = FIRST_DELAY_S
+        attempt = 0
+        while not self._stop.is_set():
+            attempt += 1
+            self._say(f"Connecting to {self.endpoint}" + (f" (try {attempt})" if attempt > 1 else ""))
+            try:
+                message, lived = await self._session(whep)
+            except Retry as error:
+                message, lived = str(error), False
+                if error.after_s is not None:
+                    delay = max(delay, error.after_s)
+            except UserError:
+                if not self._measurement.presented:
+                    raise
+                # It worked before: the server may just be starting again with another stream.
+                message, lived = "the server does not offer the stream any more", False
+            if self._stop.is_set():
+                return
+            if lived:
+                delay, attempt = FIRST_DELAY_S, 0
+                self._measurement.reconnects += 1
+            pause = delay * random.uniform(1.0, 1.2)
+            delay = min(MAX_DELAY_S, 2 * delay)
+            self._say(f"{message[:1].upper()}{message[1:]}. Trying again in {pause:.1f} s")
+            await self._wait_stop(pause)
+
+    async def _session(self, whep: WhepClient) -> tuple[str, bool]:
+        """One connection, from offer to end. Returns why it ended, and whether it had come up. Raises Retry, UserError."""
+        loop = asyncio.get_running_loop()
+        ended = self._ended = loop.create_future()
+        receiver = Receiver(
+            self._worker,
+            self._buffer,
+            weights_sha256=file_sha256(WEIGHTS_PATH),
+            ice_servers=self._settings.ice_servers,
+            on_picture=self._on_picture,
+            on_config=self._on_config,
+            on_end=lambda message, fatal: _set(ended, (message, fatal)),
+        )
+        session_url: str | None = None
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            answer = await whep.post(await receiver.offer())
+            session_url = answer.session_url
+            self._receiver = receiver
+            try:
+                await receiver.accept(answer.sdp)
+            except ValueError as error:
+                raise Retry(f"the server's answer makes no sense: {error}") from error
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await receiver.leave()
+                return "stopped", True
+            message, fatal = ended.result()
+            if fatal:
+                raise UserError(message)
+            return message, receiver.config is not None
+        finally:
+            stopping.cancel()
+            await asyncio.wait([stopping])
+            if receiver.stats is not None:
+                session = Session(receiver.stats, receiver.counts, receiver.loss, receiver.packets_expected)
+                self._measurement.add_session(session)
+            self._receiver = None
+            if session_url is not None:
+                await whep.delete(session_url)
+            await receiver.close()
+
+    def _on_config(self, config: Config) -> None:
+        self.config = config
+        self._say(f"Connected to {config.stream}, {config.width}x{config.height}. Waiting for the first frame")
+
+    async def _wait_stop(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    def _say(self, text: str) -> None:
+        """State for the window, and one line for the terminal when it is news."""
+        self._reason = text
+        if text != self._notice:
+            self._notice = text
+            self._on_notice(text)
+
+    # -- the decoder process
+
+    def _make_worker(self) -> Worker:
+        setup = DecoderSetup(fd=self._buffer.fd, threads=self._settings.decoder_threads)
+        return Worker(
+            module="client.decoder_worker",
+            arguments=setup,
+            fds=(self._buffer.fd,),
+            on_ready=self._on_worker_ready,
+            on_result=self._on_worker_result,
+            on_death=self._on_worker_death,
+        )
+
+    def _on_worker_ready(self) -> None:
+        if self._receiver is not None:
+            self._receiver.on_worker_ready()
+
+    def _on_worker_result(self, result: object) -> None:
+        self._decoder_deaths = 0
+        if self._receiver is not None:
+            self._receiver.on_result(result)  # type: ignore[arg-type]  # whatever our own child sends
+
+    def _on_worker_death(self, reason: str) -> None:
+        self._decoder_deaths += 1
+        if self._decoder_deaths > MAX_DECODER_DEATHS:
+            if self._ended is not None:
+                _set(self._ended, (f"the decoder keeps failing: {reason}", True))
+            return
+        self._say(f"{reason[:1].upper()}{reason[1:]} It is started again")
+        self._worker.start()
+
+    async def _sample(self) -> None:
+        """Memory, once a second."""
+        while True:
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
+            receiver = self._receiver
+            stats = None if receiver is None else receiver.stats
+            self._measurement.add_memory(
+                client_mb=resident_mb((os.getpid(), self._worker.pid)),
+                server_mb=None if stats is None else stats.memory_mb,
+            )
+
+
+def _set(future: asyncio.Future[tuple[str, bool]], value: tuple[str, bool]) -> None:
+    if not future.done():
+        future.set_result(value)

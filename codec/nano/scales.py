@@ -1,0 +1,133 @@
+"""The scale of every latent, from z alone, in exact integers (`docs/nano.md`, "Latents").
+
+Both ends must agree on every scale index to the last bit, on any device. So this path is integer arithmetic: all
+intermediates stay below 2^53, hence integers inside float64 are exact whatever the order of summation, and the
+compiler may vectorise and fuse as it likes. Weights carry 12 fraction bits, activations 8, z none.
+
+Activations are laid out (row, column, channel): the inner loops run over output channels, and the result comes out in
+the order in which slices are coded (position by position, all channels of each).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from codec.nano import LATENT_CHANNELS
+
+WEIGHT_BITS = 12
+ACTIVATION_BITS = 8
+ACTIVATION_MAX = 16.0 * 2**ACTIVATION_BITS
+# index = floor((u * M + B) / 65536): the position of ln sigma between ln 0.11 and ln 16, in 127 steps.
+INDEX_MULTIPLIER = 6529.0
+INDEX_BIAS = 3721887.0
+INDEX_MAX = 127.0
+
+_F3 = "float64[:,:,::1]"
+_F2 = "float64[:,::1]"
+
+
+@njit(f"void({_F3},{_F2},float64[::1],float64,float64,float64,{_F3})", cache=True, nogil=True, fastmath={"contract"})
+def _pointwise(x: Any, weight: Any, bias: Any, scale: Any, low: Any, high: Any, out: Any) -> None:
+    """conv1x1, rounded right shift (`scale` = 2^-k) and clamp. weight is (inputs, outputs), inputs a multiple of 4."""
+    height, width, inputs = x.shape
+    outputs = weight.shape[1]
+    for i in range(height):
+        for j in range(width):
+            acc = out[i, j]
+            for o in range(outputs):
+                acc[o] = bias[o]
+            # Four inputs at a time: a quarter of the loads and stores of the accumulators.
+            for k in range(0, inputs, 4):
+                a0, a1, a2, a3 = x[i, j, k], x[i, j, k + 1], x[i, j, k + 2], x[i, j, k + 3]
+                for o in range(outputs):
+                    acc[o] += (a0 * weight[k, o] + a1 * weight[k + 1, o]) + (
+                        a2 * weight[k + 2, o] + a3 * weight[k + 3, o]
+                    )
+            for o in range(outputs):
+                acc[o] = min(max(np.floor(acc[o] * scale + 0.5), low), high)
+
+
+@njit(f"void({_F3},{_F2},float64[::1],float64,{_F3})", cache=True, nogil=True, fastmath={"contract"})
+def _depthwise(x: Any, weight: Any, bias: Any, scale: Any, out: Any) -> None:
+    """Depthwise 3x3 with zero padding and rounded right shift. weight is (9, channels)."""
+    height, width, channels = x.shape
+    for i in range(height):
+        for j in range(width):
+            acc = out[i, j]
+            for c in range(channels):
+                acc[c] = bias[c]
+            for di in range(3):
+                for dj in range(3):
+                    y = i + di - 1
+                    z = j + dj - 1
+                    if 0 <= y < height and 0 <= z < width:
+                        tap = weight[3 * di + dj]
+                        source = x[y, z]
+                        for c in range(channels):
+                            acc[c] += source[c] * tap[c]
+            for c in range(channels):
+                acc[c] = np.floor(acc[c] * scale + 0.5)
+
+
+def _shuffle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixel shuffle by 2: (h, w, 4c) to (2h, 2w, c)."""
+    height, width, channels = x.shape
+    y = x.reshape(height, width, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(y).reshape(2 * height, 2 * width, channels // 4)
+
+
+class ScalePath:
+    """The integer scale decoder of one network.
+
+    `weights` is the weights file; `prefix` is "intra" or "inter". Raises KeyError for a file without the entries.
+    """
+
+    def __init__(self, weights: Mapping[str, NDArray[Any]], prefix: str) -> None:
+        def entry(name: str) -> NDArray[np.float64]:
+            return weights[f"{prefix}.scale_decoder_int.{name}"].astype(np.float64)
+
+        def pointwise(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            return np.ascontiguousarray(entry(f"{name}.weight")[:, :, 0, 0].T), entry(f"{name}.bias")
+
+        def depthwise(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            weight = entry(f"{name}.weight")
+            return np.ascontiguousarray(weight.reshape(len(weight), 9).T), entry(f"{name}.bias")
+
+        self._up1, self._up2 = pointwise("up1"), pointwise("up2")
+        self._dw1, self._dw2 = depthwise("dw1"), depthwise("dw2")
+        self._mix, self._out = pointwise("mix"), pointwise("out")
+
+    def indexes(self, z_hat: NDArray[np.int8], height: int, width: int) -> NDArray[np.uint16]:
+        """Table numbers of all latents.
+
+        z_hat: int8 (32, ceil(height/4), ceil(width/4)). Returns uint16 (height * width * 64,), 0..127, positions in
+        raster order and all channels of each.
+        """
+        x = np.ascontiguousarray(z_hat.transpose(1, 2, 0), dtype=np.float64)
+        # 12 + 0 - 8 fraction bits to drop after the first layer, 12 + 8 - 8 after the others.
+        x = _shuffle(self._apply(_pointwise, x, self._up1, 2.0**-4, 0.0, ACTIVATION_MAX))
+        x = self._apply(_depthwise, x, self._dw1, 2.0**-12)
+        x = _shuffle(self._apply(_pointwise, x, self._up2, 2.0**-12, 0.0, ACTIVATION_MAX))
+        x = self._apply(_depthwise, x, self._dw2, 2.0**-12)
+        # The last two layers look at one position only, so the crop may come before them.
+        x = np.ascontiguousarray(x[:height, :width])
+        x = self._apply(_pointwise, x, self._mix, 2.0**-12, 0.0, ACTIVATION_MAX)
+        u = self._apply(_pointwise, x, self._out, 2.0**-12, -np.inf, np.inf)
+        index = np.clip(np.floor((u * INDEX_MULTIPLIER + INDEX_BIAS) * 2.0**-16), 0.0, INDEX_MAX)
+        assert index.shape == (height, width, LATENT_CHANNELS)
+        return index.astype(np.uint16).ravel()
+
+    @staticmethod
+    def _apply(
+        layer: Any,
+        x: NDArray[np.float64],
+        parameters: tuple[NDArray[np.float64], NDArray[np.float64]],
+        *arguments: float,
+    ) -> NDArray[np.float64]:
+        weight, bias = parameters
+        out = np.empty((*x.shape[:2], len(bias)))
+        layer(x, weight, bias, *arguments, out)
+        return out

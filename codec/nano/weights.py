@@ -1,0 +1,74 @@
+"""The weights file of `nano`: integer tables and scale path for the entropy coder, and the hash that names it.
+
+The floating-point entries live on in the exported graphs, each of which carries the hash of the file it came from.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors.numpy import load
+
+from codec.layout import INTER_QP_ROWS, INTRA_QP_ROWS
+from codec.nano import HYPER_CHANNELS
+from codec.nano.scales import ScalePath
+from codec.rans import SymbolTables
+from latentcast.errors import UserError
+
+WEIGHTS_PATH = Path(__file__).parent / "nano.safetensors"
+GRAPHS_PATH = Path(__file__).parent / "graphs"
+
+GraphName = Literal["intra_encoder", "intra_decoder", "inter_encoder", "inter_decoder"]
+GRAPH_NAMES: tuple[GraphName, ...] = ("intra_encoder", "intra_decoder", "inter_encoder", "inter_decoder")
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyModel:
+    """What the entropy coder needs of one network (intra or inter)."""
+
+    scales: ScalePath
+    z_tables: SymbolTables
+    qp_rows: int
+
+    def z_rows(self, qp: int, positions: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+        """Table numbers of all z symbols of a frame, flattened channel, row, column."""
+        first = qp * HYPER_CHANNELS
+        return np.repeat(np.arange(first, first + HYPER_CHANNELS, dtype=np.uint16), positions)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The entropy side of the weights file. sha256: hex digest of the whole file."""
+
+    sha256: str
+    gaussian: SymbolTables
+    intra: EntropyModel
+    inter: EntropyModel
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
+    """Read a weights file. Raises UserError when it is missing or is not one of the `nano` profile."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"the weights file {path} cannot be read ({error.strerror}); install latentcast again."
+        ) from error
+    try:
+        entries = load(content)
+        gaussian = SymbolTables.build(*(entries[f"tables.gaussian.{part}"] for part in ("cdf", "length", "offset")))
+        models = []
+        for prefix, rows in (("intra", INTRA_QP_ROWS), ("inter", INTER_QP_ROWS)):
+            tables = SymbolTables.build(*(entries[f"{prefix}.tables.z.{part}"] for part in ("cdf", "length", "offset")))
+            models.append(EntropyModel(ScalePath(entries, prefix), tables, rows))
+    except Exception as error:
+        raise UserError(
+            f"{path} is not a weights file of the nano profile ({error}); expected the safetensors file shipped with it."
+        ) from error
+    return Weights(hashlib.sha256(content).hexdigest(), gaussian, models[0], models[1])

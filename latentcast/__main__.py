@@ -1,0 +1,5 @@
+"""`python -m latentcast`."""
+
+from latentcast.cli import main
+
+main()

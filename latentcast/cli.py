@@ -1,0 +1,272 @@
+"""The command line: `latentcast serve | view | demo | encode | decode | bench | doctor`.
+
+Errors that the user can do something about end in one sentence on stderr and exit code 2. Every command imports what it
+runs when it runs, so that none waits for the libraries of another.
+"""
+
+import asyncio
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latentcast import __version__
+from latentcast.config import ServeSettings, Settings, ViewSettings, load_settings
+from latentcast.errors import LatentcastError, UserError
+
+EXIT_USER_ERROR = 2
+
+app = typer.Typer(
+    name="latentcast",
+    help="Live video over a neural codec: DCVC-RT latents on WebRTC data channels, with the delay measured.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measure. Numbers in the README come from here.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+SizeOption = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Coded picture; the source is fitted into it.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """`640x360` as (width, height). Raises UserError."""
+    if text is None:
+        return None
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise UserError(f"the size {text!r} was not understood; write width x height in pixels, such as 640x360.")
+    return int(width), int(height)
+
+
+def _log(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # Per-packet chatter of the libraries is never what the user wants.
+    for name in ("aioice", "aiortc", "asyncio", "numba"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _module(name: str) -> Any:
+    """Import when needed; also keeps this folder from depending on the others when it is imported."""
+    return importlib.import_module(name)
+
+
+@app.command()
+def serve(
+    source: Annotated[
+        list[str] | None, typer.Option("--source", "-s", help="`pattern` or a video file; may be repeated.")
+    ] = None,
+    size: SizeOption = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every interface.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Name of the stream.")] = None,
+    max_bitrate: Annotated[int | None, typer.Option(help="Upper limit of the rate to a viewer, bit/s.")] = None,
+    max_viewers: Annotated[int | None, typer.Option(help="More are told to come back later.")] = None,
+    token: Annotated[str | None, typer.Option(help="Viewers must send this token.", envvar=None)] = None,
+    capture_ring: Annotated[
+        Path | None, typer.Option(help="Ring file of captured pictures, for a viewer on this machine to compare with.")
+    ] = None,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Stream a source to viewers."""
+    _log(verbose)
+    flags = {
+        "source": tuple(source) if source else None,
+        "size": parse_size(size),
+        "fps": fps,
+        "host": host,
+        "port": port,
+        "stream": stream,
+        "max_bitrate": max_bitrate,
+        "max_viewers": max_viewers,
+        "token": token,
+        "capture_ring": capture_ring,
+    }
+    settings = load_settings(section="serve", flags=flags, file=config).serve
+    server = _module("server.app")
+
+    def announce(url: str) -> None:
+        typer.echo(f"Serving {settings.stream!r} at {url} (watch it with: latentcast view {url})")
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(server.serve(settings, announce=announce))
+
+
+@app.command()
+def view(
+    url: Annotated[str | None, typer.Argument(help="Server, or WHEP endpoint of a stream.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Stream to watch.")] = None,
+    headless: Annotated[bool | None, typer.Option("--headless", help="No window.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop so long after the first picture.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and pictures there.")] = None,
+    compare: Annotated[Path | None, typer.Option(metavar="RING", help="Capture ring of a server on here.")] = None,
+    psnr: Annotated[bool | None, typer.Option("--psnr", help="PSNR of every picture; needs --compare.")] = None,
+    token: Annotated[str | None, typer.Option(help="The server's token.", envvar=None)] = None,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Watch a stream. Keys: i numbers, f full screen, s screenshot, q quit."""
+    _log(verbose)
+    flags = {
+        "url": url,
+        "stream": stream,
+        "headless": headless,
+        "seconds": seconds,
+        "report": report,
+        "compare": compare,
+        "psnr": psnr,
+        "token": token,
+    }
+    settings = load_settings(section="view", flags=flags, file=config).view
+    client = _module("client.view")
+    result = client.view(settings, notice=lambda text: typer.echo(text, err=True))
+    if result is not None:
+        _module("latentcast.summary").print_summary(result, folder=settings.report)
+
+
+@app.command()
+def demo(
+    source: Annotated[
+        list[str] | None, typer.Option("--source", "-s", help="`pattern` or a video file. Default: the demo clips.")
+    ] = None,
+    size: SizeOption = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second. Default: the source's own.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long to stream.", min=1.0)] = 20.0,
+    max_bitrate: Annotated[int, typer.Option(help="Upper limit of the rate, bit/s.")] = 1_500_000,
+    headless: Annotated[bool, typer.Option("--headless", help="No window.")] = False,
+    psnr: Annotated[bool, typer.Option("--psnr", help="Measure the PSNR of every presented picture.")] = False,
+    report: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("report"),
+    verbose: VerboseOption = False,
+) -> None:
+    """Stream over loopback between two processes, show it, and measure it."""
+    _log(verbose)
+    _module("latentcast.demo").run_demo(
+        sources=tuple(source or ()),
+        size=parse_size(size),
+        fps=fps,
+        seconds=seconds,
+        max_bitrate=max_bitrate,
+        headless=headless,
+        psnr=psnr,
+        report=report,
+    )
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Any video that FFmpeg opens.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Coded file, .lcv")],
+    qp: Annotated[int, typer.Option(help="Base QP, 0 (smallest) to 63 (best).", min=0, max=63)] = 32,
+    size: SizeOption = None,
+    frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
+) -> None:
+    """Code a video file."""
+    _module("codec.files").encode_file(
+        source, target, qp=qp, size=parse_size(size), frames=frames, threads=threads, progress=_progress("encoding")
+    )
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Coded file, .lcv")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help=".y4m, .mp4, or a folder or name_%05d.png for PNGs")],
+    reference: Annotated[
+        Path | None, typer.Option(metavar="VIDEO", help="The original, to measure PSNR-Y against.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
+) -> None:
+    """Decode a coded file."""
+    _module("codec.files").decode_file(
+        source, target, reference=reference, threads=threads, progress=_progress("decoding")
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Check that this installation can code, decode and show, and say how fast."""
+    _module("bench.doctor").run()
+
+
+@bench.command("speed")
+def bench_speed(
+    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "640x360",
+    frames: Annotated[int, typer.Option(min=20)] = 120,
+    qp: Annotated[int, typer.Option(min=0, max=63)] = 32,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Encode and decode time of a P frame, stage by stage, on one thread each."""
+    width_height = parse_size(size)
+    assert width_height is not None
+    _module("bench.speed").run(size=width_height, frames=frames, qp=qp, json=json)
+
+
+@bench.command("fidelity")
+def bench_fidelity(
+    report: Annotated[Path, typer.Argument(metavar="DIR", help="Report folder of a demo of one file with --psnr.")],
+    source: Annotated[Path, typer.Argument(metavar="VIDEO", help="The file that was streamed.")],
+) -> None:
+    """Compare a demo's PSNR with that of plain encode and decode at the same QPs: what does the network path lose?"""
+    _module("bench.fidelity").run(report=report, source=source)
+
+
+@bench.command("startup")
+def bench_startup(
+    runs: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    """Time from `latentcast view` to the first picture, cold and after a reconnect; size of the base install."""
+    _module("bench.startup").run(runs=runs)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"latentcast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _loop_factory() -> Any:
+    """uvloop where it exists: 8-15 % less CPU for a paced stream than asyncio's own loop."""
+    if sys.platform == "win32":
+        return None
+    return importlib.import_module("uvloop").new_event_loop
+
+
+def _progress(what: str) -> Any:
+    return _module("latentcast.summary").ProgressBar(what)
+
+
+def main() -> None:
+    """Console entry point."""
+    try:
+        app()
+    except LatentcastError as error:
+        typer.echo(f"latentcast: {error}", err=True)
+        sys.exit(EXIT_USER_ERROR)
+
+
+__all__ = ["ServeSettings", "Settings", "ViewSettings", "app", "main", "parse_size"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Configuration: one typed tree. Flags win over environment, environment over the TOML file, the file over defaults.
+
+Environment: `LATENTCAST_SERVE__PORT=9000`. File: `latentcast.toml` in the working directory, or `--config FILE`:
+
+    [serve]
+    port = 9000
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from latentcast.errors import UserError
+
+DEFAULT_FILE = Path("latentcast.toml")
+DEFAULT_PORT = 8470
+DEFAULT_STREAM = "live"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Bps = Annotated[int, Field(ge=20_000, le=100_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ServeSettings(_Section):
+    """`latentcast serve`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+    port: Port = DEFAULT_PORT
+    """TCP port of the HTTP interface; 0 picks a free one."""
+    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = DEFAULT_STREAM
+    """Name of the stream."""
+    source: tuple[str, ...] = ("pattern",)
+    """`pattern`, or one or more video files played in turn and looped."""
+    size: tuple[int, int] | None = None
+    """Width and height of the coded picture; the source is fitted into it. Default: the source's own."""
+    fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    """Frames a second. Default: the source's own."""
+    max_bitrate: Bps = 2_000_000
+    """Upper limit of the rate sent to a viewer, bit/s."""
+    min_bitrate: Bps = 50_000
+    """Lower limit of the bandwidth estimate, bit/s."""
+    start_bitrate: Bps = 600_000
+    """Bandwidth estimate before the first feedback, bit/s."""
+    max_viewers: Annotated[int, Field(ge=1, le=1000)] = 8
+    """More are answered with 503."""
+    encoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of the encoder's network. One leaves the other cores to everything else."""
+    token: SecretStr | None = None
+    """When set, viewers must send it as `Authorization: Bearer`."""
+    ice_servers: tuple[str, ...] = ()
+    """STUN and TURN servers as URLs, for this server and its viewers. None by default: nothing leaves the machine."""
+    ice_addresses: tuple[str, ...] = ()
+    """Addresses to offer for media. Default: loopback when listening there, else every interface."""
+    capture_ring: Path | None = None
+    """Also write captured pictures into this ring file, for a viewer on the same machine to compare with."""
+
+
+class ViewSettings(_Section):
+    """`latentcast view`."""
+
+    url: str = f"http://127.0.0.1:{DEFAULT_PORT}"
+    """Server, or the WHEP endpoint of one stream."""
+    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = DEFAULT_STREAM
+    """Stream to watch, unless the URL names one."""
+    token: SecretStr | None = None
+    """Sent as `Authorization: Bearer`."""
+    headless: bool = False
+    """Decode and measure without a window."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """Stop so long after the first picture."""
+    report: Path | None = None
+    """Folder for report.json, the latency chart and a still."""
+    compare: Path | None = None
+    """Capture ring of a server on this machine, to compare presented pictures with captured ones."""
+    psnr: bool = False
+    """Measure the PSNR of every presented picture; needs `compare`."""
+    decoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of the decoder's network."""
+    ice_servers: tuple[str, ...] = ()
+    """STUN and TURN servers as URLs, besides those the server names."""
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LATENTCAST_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=DEFAULT_FILE
+    )
+
+    serve: ServeSettings = ServeSettings()
+    view: ViewSettings = ViewSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(*, section: str, flags: dict[str, Any], file: Path | None = None) -> Settings:
+    """The tree, with `flags` (those given, None ones left out) over one section.
+
+    Raises UserError that names the setting, what was seen and what is allowed.
+    """
+    if file is not None and not file.is_file():
+        raise UserError(f"the configuration file {file} does not exist; give an existing TOML file to --config.")
+    given = {name: value for name, value in flags.items() if value is not None}
+    kind: type[Settings] = Settings
+    if file is not None:
+        # The file is part of the class's configuration; a subclass carries another one.
+        kind = type("Settings", (Settings,), {"model_config": SettingsConfigDict(toml_file=file)})
+    try:
+        sections: dict[str, Any] = {section: given}
+        return kind(**sections)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"the setting {name} is {first['input']!r}: {first['msg']}.") from error
+    except ValueError as error:
+        raise UserError(f"the configuration file {file or DEFAULT_FILE} is not valid TOML ({error}).") from error

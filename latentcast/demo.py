@@ -1,0 +1,139 @@
+"""`latentcast demo`: a server and a viewer as two processes on loopback, and the summary of what was measured.
+
+The demo owns both processes. Whatever happens, also Control-C, it lets the viewer write its report, prints the summary,
+and ends the server.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import typer
+
+from latentcast.errors import LatentcastError, UserError
+from latentcast.report import read_report
+from latentcast.summary import print_summary
+
+CLIPS = ("signing.mkv", "flower.mp4", "water.mp4")
+CLIPS_FOLDER = Path(__file__).resolve().parent.parent / "assets"
+# What two cores encode and decode at 30 fps with room to spare.
+DEFAULT_SIZE = (480, 270)
+# Compiling the entropy coder on a machine that never ran it takes ten seconds.
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+# Beyond the seconds asked for: start-up of the viewer, and writing the report.
+SLACK_S = 45.0
+
+
+def run_demo(
+    *,
+    sources: tuple[str, ...],
+    size: tuple[int, int] | None,
+    fps: float | None,
+    seconds: float,
+    max_bitrate: int,
+    headless: bool,
+    psnr: bool,
+    report: Path,
+) -> None:
+    """Stream for `seconds` and report into the folder `report`.
+
+    Raises UserError when source, size or report folder cannot be used, LatentcastError when a process fails.
+    """
+    chosen = sources or tuple(str(CLIPS_FOLDER / name) for name in CLIPS)
+    size = size or DEFAULT_SIZE
+    try:
+        report.mkdir(parents=True, exist_ok=True)
+        # An old report must never pass for this run's.
+        (report / "report.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the report folder {report} cannot be written ({error.strerror}); choose one with --report."
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="latentcast-") as folder:
+        ring = Path(folder) / "captured.ring"
+        flags = ["--port", "0", "--stream", "demo", "--max-bitrate", str(max_bitrate), "--capture-ring", str(ring)]
+        flags += ["--size", f"{size[0]}x{size[1]}"]
+        flags += [] if fps is None else ["--fps", str(fps)]
+        for source in chosen:
+            flags += ["--source", source]
+        server = _start("serve", flags, capture=True)
+        try:
+            url = _announced_url(server)
+            typer.echo(f"Streaming {', '.join(Path(name).name for name in chosen)} for {seconds:g} s")
+            _watch(url, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
+        finally:
+            _stop(server)
+    result = report / "report.json"
+    if not result.exists():
+        raise LatentcastError("the viewer ended without a report; run again with --verbose to see why.")
+    print_summary(read_report(result), folder=report)
+
+
+def _start(command: str, flags: list[str], *, capture: bool) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "latentcast", command, *flags],
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        # Control-C in the terminal is for the demo and its viewer; the server ends when they are done.
+        start_new_session=capture,
+    )
+
+
+def _announced_url(server: subprocess.Popen[str]) -> str:
+    """Wait for the server's first line. Its own message is on stderr already when it failed."""
+    assert server.stdout is not None
+    timer = threading.Timer(START_TIMEOUT_S, server.kill)
+    timer.start()
+    try:
+        for line in server.stdout:
+            found = re.search(r"http://\S+", line)
+            if found:
+                return found.group()
+    finally:
+        timer.cancel()
+    code = server.wait()
+    if code == 2:
+        # The server has said it in one sentence; saying it twice helps nobody.
+        raise SystemExit(2)
+    raise LatentcastError(f"the server did not start (exit code {code}).")
+
+
+def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, report: Path) -> None:
+    flags = [url, "--stream", "demo", "--seconds", str(seconds), "--report", str(report), "--compare", str(ring)]
+    flags += ["--headless"] if headless else []
+    flags += ["--psnr"] if psnr else []
+
+    viewer = subprocess.Popen([sys.executable, "-m", "latentcast", "view", *flags], stdout=subprocess.DEVNULL)
+    try:
+        code = viewer.wait(seconds + SLACK_S)
+    except KeyboardInterrupt:
+        # The viewer got the same signal and is writing its report.
+        code = viewer.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        viewer.send_signal(signal.SIGINT)
+        code = viewer.wait(STOP_TIMEOUT_S)
+    finally:
+        if viewer.poll() is None:
+            viewer.kill()
+            viewer.wait()
+    if code == 2:
+        raise SystemExit(2)
+    if code != 0:
+        raise LatentcastError(f"the viewer failed (exit code {code}).")
+
+
+def _stop(server: subprocess.Popen[str]) -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    if server.stdout is not None:
+        server.stdout.close()

@@ -1,0 +1,154 @@
+"""`report.json`: what a viewing session was like (`docs/report.md` explains every number).
+
+The schema is versioned: `schema_version` grows when a field changes its meaning or goes away.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+# Stages in the order in which a frame passes them. Each is the difference of two neighbouring timestamps, all on the
+# server's clock, so they add up to the total frame by frame.
+STAGES = ("wait", "encode", "send", "network", "queue", "decode", "present")
+
+Milliseconds = Annotated[float, Field()]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Percentiles(_Model):
+    """Milliseconds unless said otherwise. All 0 when there was nothing to measure."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
+
+
+class Frames(_Model):
+    """Counted from the first frame sent to this viewer until it left."""
+
+    captured: Count
+    encoded: Count
+    sent: Count
+    received: Count
+    """Reassembled, whole or with slices missing."""
+    decoded: Count
+    presented: Count
+    intra: Count
+    """Intra frames among those decoded."""
+    damaged: Count
+    """Decoded with slices missing."""
+    lost: Count
+    """Given up: too many packets missing, or no state to decode from."""
+
+
+class Latency(_Model):
+    total: Percentiles
+    """Captured to presented."""
+    stages: dict[str, Percentiles]
+    """By stage, in the order of `STAGES`."""
+
+
+class LoopLag(Percentiles):
+    """How late event loops ran their timers: of server and client the worse, and each."""
+
+    server: Percentiles
+    client: Percentiles
+
+
+class Bitrate(_Model):
+    target: float
+    """Mean bandwidth estimate."""
+    sent: float
+    """Media bytes sent, our packet headers included, over the session's time."""
+
+
+class Qp(_Model):
+    """QP rows of the decoded frames (0 lowest quality .. 63, inter frames up to 71)."""
+
+    mean: float
+    min: int
+    max: int
+
+
+class Psnr(_Model):
+    """Luma PSNR of presented against captured frames."""
+
+    mean: float
+    min: float
+    frames: Count
+    """Frames compared."""
+
+
+class Memory(_Model):
+    """Resident memory of a process and its codec process, megabytes (10^6 bytes)."""
+
+    at_5s: float
+    end: float
+    max: float
+
+
+class MemoryUse(_Model):
+    server: Memory
+    client: Memory
+
+
+class Machine(_Model):
+    cpu: str
+    cores: Count
+    system: str
+    python: str
+    onnxruntime: str
+    aiortc: str
+
+
+class Report(_Model):
+    schema_version: int = SCHEMA_VERSION
+    latentcast: str
+    """Version of the program."""
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    """From the first presented frame to the last."""
+    stream: str
+    profile: str
+    weights_sha256: str
+    width: int
+    height: int
+    fps: float
+    """Nominal rate of the source."""
+    presenter: str
+    """window or headless."""
+    reconnects: Count
+    first_picture_s: float | None
+    """From the start of the viewer to the first presented frame."""
+    frames: Frames
+    fps_presented: float
+    latency_ms: Latency
+    clock_error_ms: float
+    """Bound on the error of the alignment of the two clocks: the largest while frames were presented."""
+    rtt_ms: float
+    loop_lag_ms: LoopLag
+    bitrate_bps: Bitrate
+    qp: Qp
+    loss: float
+    """Share of media packets lost, 0..1."""
+    memory_mb: MemoryUse
+    psnr_y_db: Psnr | None = None
+    machine: Machine
+
+
+def read_report(path: Path) -> Report:
+    """Read and validate a report. Raises OSError or pydantic.ValidationError."""
+    return Report.model_validate_json(path.read_bytes())
+
+
+def write_report(path: Path, report: Report) -> None:
+    path.write_text(report.model_dump_json(indent=2, exclude_none=False) + "\n")

@@ -1,0 +1,203 @@
+"""The HTTP interface and the life of the server.
+
+    POST   /v1/streams/{name}/whep   SDP offer -> 201, SDP answer, Location (WHEP's shape, draft-ietf-wish-whep)
+    DELETE /v1/sessions/{id}         ends the session
+    GET    /v1/streams, /healthz, /readyz, /metrics
+
+The viewer's side of WHEP is a Latentcast client: a browser's WHEP player can connect but cannot decode this stream.
+"""
+
+import asyncio
+import hmac
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from latentcast import __version__
+from latentcast.config import ServeSettings
+from latentcast.errors import UserError
+from latentcast.net import addresses_for
+from latentcast.vitals import LoopLag
+from server import metrics
+from server.stream import Stream
+from transport.webrtc import use_host_addresses
+
+log = logging.getLogger(__name__)
+
+SDP_TYPE = "application/sdp"
+# An offer with a hundred candidates is 10 kB.
+MAX_OFFER_BYTES = 64 * 1024
+# ICE gathering on a machine with many interfaces and slow STUN servers.
+ANSWER_TIMEOUT_S = 10.0
+RETRY_AFTER_S = 2
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Application:
+    """The aiohttp application around one stream."""
+
+    def __init__(self, settings: ServeSettings, stream: Stream, lag: LoopLag) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._collector = metrics.StreamCollector(lambda: self._stream, lag)
+        self.web = web.Application(client_max_size=MAX_OFFER_BYTES, middlewares=[self._authorise])
+        routes = self.web.router
+        routes.add_post("/v1/streams/{name}/whep", self._whep)
+        routes.add_options("/v1/streams/{name}/whep", self._options)
+        routes.add_delete("/v1/sessions/{id}", self._delete)
+        routes.add_get("/v1/streams", self._streams)
+        routes.add_get("/healthz", self._healthz)
+        routes.add_get("/readyz", self._readyz)
+        routes.add_get("/metrics", self._metrics)
+
+    @web.middleware
+    async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        token = self._settings.token
+        if token is not None and request.path.startswith("/v1/") and request.method != "OPTIONS":
+            given = request.headers.get("Authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
+                return web.Response(
+                    status=401,
+                    text="this server wants a token; give the viewer the one it was started with (--token).",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        return await handler(request)
+
+    async def _whep(self, request: web.Request) -> web.Response:
+        stream = self._stream
+        name = request.match_info["name"]
+        if name != stream.name:
+            return web.Response(status=404, text=f"there is no stream {name!r} here; there is {stream.name!r}.")
+        if request.content_type != SDP_TYPE:
+            return web.Response(status=415, text=f"the body is {request.content_type}, expected {SDP_TYPE}.")
+        if stream.failure is not None:
+            return self._later(f"the stream has ended: {stream.failure}")
+        if not stream.ready:
+            return self._later("the encoder is still starting; try again.")
+        if len(stream.sessions) >= self._settings.max_viewers:
+            return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
+        try:
+            offer = await request.text()
+        except UnicodeDecodeError:
+            return web.Response(status=400, text="the SDP offer is not UTF-8 text.")
+        session = stream.new_session()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                answer = await session.answer(offer)
+        except (ValueError, TimeoutError) as error:
+            await session.close()
+            return web.Response(status=400, text=f"{error or 'no answer could be made in time'}.")
+        except BaseException:
+            await session.close()
+            raise
+        headers = {"Location": f"/v1/sessions/{session.id}", "ETag": f'"{session.id[:8]}"', **self._cors()}
+        response = web.Response(status=201, text=answer, content_type=SDP_TYPE, headers=headers)
+        for url in self._settings.ice_servers:
+            response.headers.add("Link", f'<{url}>; rel="ice-server"')
+        return response
+
+    async def _options(self, request: web.Request) -> web.Response:
+        headers = self._cors() | {
+            "Access-Control-Allow-Methods": "POST, DELETE, OPTIONS",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        }
+        return web.Response(status=204, headers=headers)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        session = self._stream.sessions.get(request.match_info["id"])
+        if session is None:
+            return web.Response(status=404, text="there is no such session.")
+        await session.close()
+        return web.Response(status=200)
+
+    async def _streams(self, request: web.Request) -> web.Response:
+        stream = self._stream
+        return web.json_response(
+            [
+                {
+                    "name": stream.name,
+                    "width": stream.width,
+                    "height": stream.height,
+                    "fps": stream.fps,
+                    "viewers": sum(session.live for session in stream.sessions.values()),
+                    "ready": stream.ready,
+                }
+            ]
+        )
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        """The event loop answers, and nothing has failed for good."""
+        failure = self._stream.failure
+        return web.Response(status=200 if failure is None else 500, text=failure or "ok")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        ready = self._stream.ready
+        return web.Response(status=200 if ready else 503, text="ready" if ready else "starting")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(self._collector), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    def _later(self, why: str) -> web.Response:
+        return web.Response(status=503, text=why, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+    @staticmethod
+    def _cors() -> dict[str, str]:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Location, ETag, Link"}
+
+
+def media_addresses(settings: ServeSettings) -> list[str] | None:
+    """Addresses to offer for media: those set, else the one listened on, else (None) all of them."""
+    if settings.ice_addresses:
+        return list(settings.ice_addresses)
+    return addresses_for(settings.host)
+
+
+async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> None:
+    """Run until SIGINT or SIGTERM. announce(url) is called once viewers can connect to the port.
+
+    Raises UserError when the source cannot be opened or the port cannot be had.
+    """
+    use_host_addresses(media_addresses(settings))
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    lag = LoopLag()
+    stream = Stream(settings, lag=lag, on_failure=lambda _: stopping.set())
+    runner = web.AppRunner(Application(settings, stream, lag).web, access_log=None)
+    await runner.setup()
+    measuring = asyncio.create_task(lag.run(), name="loop lag")
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); choose another with "
+                f"--port, or 0 for any free one."
+            ) from error
+        stream.start()
+        port = runner.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        announce(f"http://{host}:{port}")
+        log.info(
+            "latentcast %s: stream %r, %dx%d at %g fps",
+            __version__,
+            stream.name,
+            stream.width,
+            stream.height,
+            stream.fps,
+        )
+        await stopping.wait()
+        if stream.failure is not None:
+            # The last words to the viewers need a moment on the wire.
+            await asyncio.sleep(0.2)
+            raise UserError(stream.failure)
+    finally:
+        measuring.cancel()
+        await asyncio.wait([measuring])
+        await stream.stop()
+        await runner.cleanup()

@@ -1,0 +1,355 @@
+"""One viewer: its connection, pacer, bandwidth estimate and counts.
+
+    created -> answering -> open (channels up) -> live (hello accepted) -> leaving (bye) -> closed
+
+A session owns its timers and closes itself: when set-up takes too long, when feedback stops, when the connection fails.
+"""
+
+import asyncio
+import logging
+import secrets
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from codec.bitstream import VERSION as BITSTREAM_VERSION
+from latentcast import control
+from latentcast.control import Bye, Config, Error, Hello, Stats
+from latentcast.report import Percentiles
+from transport.bandwidth.estimator import BandwidthEstimator
+from transport.pacer import Pacer
+from transport.webrtc import Peer
+from transport.wire import (
+    WIRE_VERSION,
+    ArrivalReport,
+    FrameAcks,
+    FrameStatus,
+    Ping,
+    Pong,
+    parse_feedback,
+    stamp,
+    wire_version,
+)
+
+log = logging.getLogger(__name__)
+
+# From the answer to the hello: ICE and DTLS take a second on a bad path.
+SETUP_TIMEOUT_S = 10.0
+# A live viewer reports every 40 ms and pings every second; this long without anything, it is gone.
+SILENCE_TIMEOUT_S = 5.0
+# After `bye` the client closes; if it does not, we do.
+LEAVE_TIMEOUT_S = 3.0
+TICK_S = 0.05
+STATS_INTERVAL_S = 1.0
+# Share of a frame interval over which its packets are spread (design: 50-70 %).
+SPREAD = 0.6
+# A P frame that builds on a lost one is lost too; only after this long without the intra frame asked for, ask again.
+INTRA_RETRY_S = 0.25
+# Feedback older than this nearly closes the SCTP window (transport.webrtc).
+FEEDBACK_ALIVE_S = 0.3
+
+_COUNTS = struct.Struct(">HH")
+_INDEX_OFFSET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PacketisedFrame:
+    """A coded frame cut into packets, before any session has stamped them."""
+
+    frame_id: int
+    reference_id: int | None
+    packets: list[bytearray]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVitals:
+    """What a session reports about the stream it belongs to."""
+
+    newest_captured: int
+    encoded: int
+    loop_lag_ms: Percentiles
+    memory_mb: float
+
+
+class ViewerSession:
+    """All methods belong to the event loop's thread.
+
+    config() gives the stream config for a new viewer; vitals() the stream's counts; on_wants_intra() asks the stream
+    for an intra frame; on_closed(session) is called once.
+    """
+
+    def __init__(
+        self,
+        *,
+        estimator: BandwidthEstimator,
+        frame_interval_s: float,
+        ice_servers: Sequence[str],
+        config: Callable[[], Config],
+        vitals: Callable[[], StreamVitals],
+        on_wants_intra: Callable[[], None],
+        on_closed: Callable[["ViewerSession"], None],
+    ) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.live = False
+        self.estimator = estimator
+        self.pacer = Pacer()
+        self.malformed = 0
+        """Messages that did not parse, on any channel."""
+        self.bytes_sent = 0
+        self.packets_sent = 0
+        self.frames_sent = 0
+        self._frame_interval_s = frame_interval_s
+        self._config = config
+        self._vitals = vitals
+        self._on_wants_intra = on_wants_intra
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._peer = Peer(
+            ice_servers=ice_servers,
+            on_open=self._on_open,
+            on_closed=self._close_soon,
+            on_control=self._on_control,
+            on_feedback=self._on_feedback,
+        )
+        self._created = self._heard = time.monotonic()
+        self._left: float | None = None
+        self._seq = 0
+        self._needs_intra = True
+        self._last_intra_id: int | None = None
+        self._intra_asked = 0.0
+        self._first_frame: int | None = None
+        self._encoded_before = 0
+        self._started = 0.0
+        self._ended: tuple[int, int, float] | None = None
+        self._target_area = 0.0
+        self._target_seconds = 0.0
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def answer(self, offer: str) -> str:
+        """The SDP answer to a viewer's offer. Raises ValueError for an offer that cannot be used."""
+        answer = await self._peer.answer(offer)
+        self._ticker = self._loop.create_task(self._tick(), name=f"session {self.id[:6]}")
+        return answer
+
+    @property
+    def target_bps(self) -> float:
+        return self.estimator.target_bps
+
+    @property
+    def backlog_s(self) -> float:
+        return self.pacer.backlog_s(time.monotonic())
+
+    def offer_frame(self, frame: PacketisedFrame, *, encoded_before: int) -> None:
+        """Queue a frame for sending; skipped while this viewer waits for an intra frame."""
+        if not self.live or self._left is not None:
+            return
+        intra = frame.reference_id is None
+        if self._needs_intra and not intra:
+            return
+        now = time.monotonic()
+        # Every session stamps its own sequence numbers and send times.
+        packets = [bytearray(packet) for packet in frame.packets]
+        spread_s = SPREAD * self._frame_interval_s
+        if not self.pacer.push(frame.frame_id, packets, now=now, spread_s=spread_s):
+            self._ask_for_intra()
+            return
+        if self._first_frame is None:
+            self._first_frame, self._started = frame.frame_id, now
+            self._encoded_before = encoded_before
+        if intra:
+            self._needs_intra = False
+            self._last_intra_id = frame.frame_id
+        self._pace()
+
+    async def close(self) -> None:
+        """End the session. Safe to call at any time; the first call does it, later ones wait for it."""
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name=f"close {self.id[:6]}")
+        await asyncio.shield(self._closing)
+
+    def refuse(self, code: str, message: str) -> None:
+        """Tell the viewer why, then close."""
+        self._send(Error.model_validate({"code": code, "message": message}))
+        # The message needs a moment on the wire.
+        self._leave()
+
+    def _close_soon(self, reason: str) -> None:
+        log.info("session %s: %s", self.id[:6], reason)
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name=f"close {self.id[:6]}")
+
+    async def _close(self) -> None:
+        self.live = False
+        if self._pace_timer is not None:
+            self._pace_timer.cancel()
+            self._pace_timer = None
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait([self._ticker])
+        self._on_closed(self)
+        await self._peer.close()
+
+    # -- from the viewer
+
+    def _on_open(self) -> None:
+        log.debug("session %s: channels open", self.id[:6])
+
+    def _on_control(self, text: str) -> None:
+        message = control.parse_client_message(text)
+        if message is None:
+            self.malformed += 1
+        elif isinstance(message, Bye):
+            self._leave()
+        elif not self.live and self._left is None:
+            self._on_hello(message)
+
+    def _on_hello(self, hello: Hello) -> None:
+        config = self._config()
+        ours = (control.PROTOCOL_VERSION, WIRE_VERSION, BITSTREAM_VERSION)
+        theirs = (hello.protocol, hello.wire, hello.bitstream)
+        if theirs != ours:
+            self.refuse(
+                "version",
+                f"the viewer ({hello.program}) speaks protocol {theirs[0]}, wire {theirs[1]}, bitstream {theirs[2]}; this "
+                f"server speaks {ours[0]}, {ours[1]}, {ours[2]}: install the same version of latentcast at both ends.",
+            )
+        elif hello.profile != config.profile:
+            self.refuse(
+                "profile",
+                f"the viewer decodes profile {hello.profile!r}, the stream is {config.profile!r}: start the viewer with "
+                f"that profile.",
+            )
+        elif hello.weights != config.weights:
+            self.refuse(
+                "weights",
+                f"the viewer has weights {hello.weights[:12]}, the server codes with {config.weights[:12]}: install the "
+                f"same version of latentcast at both ends.",
+            )
+        else:
+            log.info("session %s: viewer %s is live", self.id[:6], hello.program)
+            self._send(config)
+            self.live = True
+            self._heard = time.monotonic()
+            self._ask_for_intra()
+
+    def _on_feedback(self, data: bytes) -> None:
+        now = time.monotonic()
+        message = parse_feedback(data)
+        if message is None:
+            self.malformed += 1
+            version = wire_version(data)
+            if version != WIRE_VERSION and self.malformed == 1:
+                log.warning("session %s: feedback of wire version %s, ours is %d", self.id[:6], version, WIRE_VERSION)
+            return
+        self._heard = now
+        if isinstance(message, Ping):
+            now_us = time.monotonic_ns() // 1000
+            self._peer.send_media(Pong(message.ping_id, message.t0_us, now_us, time.monotonic_ns() // 1000).to_bytes())
+        elif isinstance(message, ArrivalReport):
+            self.estimator.on_report(message, now)
+            self._update_window(now)
+        else:
+            self._on_acks(message, now)
+
+    def _on_acks(self, message: FrameAcks, now: float) -> None:
+        if not self.live or self._needs_intra or self._last_intra_id is None:
+            return
+        # Frames older than the newest intra frame are history: it repairs whatever became of them.
+        lost = any(
+            status is not FrameStatus.INTACT and frame_id >= self._last_intra_id for frame_id, status in message.acks
+        )
+        if (lost or message.waiting_for_intra) and now - self._intra_asked > INTRA_RETRY_S:
+            self._ask_for_intra()
+
+    def _ask_for_intra(self) -> None:
+        self._needs_intra = True
+        self._intra_asked = time.monotonic()
+        self._on_wants_intra()
+
+    # -- to the viewer
+
+    def _send(self, message: Config | Stats | Error) -> None:
+        self._peer.send_control(message.model_dump_json())
+
+    def _pace(self) -> None:
+        """Send what is due and set the timer for the rest."""
+        if self._pace_timer is not None:
+            self._pace_timer.cancel()
+            self._pace_timer = None
+        now = time.monotonic()
+        for packet in self.pacer.poll(now):
+            data = stamp(packet, seq=self._seq, now_us=time.monotonic_ns() // 1000)
+            if self._peer.send_media(data):
+                self.estimator.on_sent(self._seq, len(data), now)
+                self.packets_sent += 1
+                self.bytes_sent += len(data)
+            self._seq += 1
+            index, count = _COUNTS.unpack_from(data, _INDEX_OFFSET)
+            self.frames_sent += index == count - 1
+        due = self.pacer.next_send_time()
+        if due is not None:
+            self._pace_timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._pace)
+
+    async def _tick(self) -> None:
+        """Time-outs, feedback silence and statistics."""
+        next_stats = time.monotonic() + STATS_INTERVAL_S
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self.estimator.on_tick(now)
+            self._update_window(now)
+            if self._first_frame is not None and self._ended is None:
+                self._target_area += self.target_bps * (now - last)
+                self._target_seconds += now - last
+            last = now
+            if not self.live and self._left is None and now - self._created > SETUP_TIMEOUT_S:
+                self._close_soon("no hello came in time")
+            elif self._left is not None and now - self._left > LEAVE_TIMEOUT_S:
+                self._close_soon("the viewer left")
+            elif self.live and now - self._heard > SILENCE_TIMEOUT_S:
+                self._close_soon(f"nothing was heard from the viewer for {SILENCE_TIMEOUT_S:.0f} s")
+            elif self.live and now >= next_stats:
+                next_stats = now + STATS_INTERVAL_S
+                self._send(self._stats(final=False))
+
+    def _update_window(self, now: float) -> None:
+        self._peer.set_window(target_bps=self.target_bps, feedback_alive=now - self._heard < FEEDBACK_ALIVE_S)
+
+    def _leave(self) -> None:
+        """Send nothing new; when the queue is empty, the final statistics."""
+        if self._left is not None:
+            return
+        self._left = time.monotonic()
+        vitals = self._vitals()
+        self._ended = (vitals.newest_captured, vitals.encoded, self._left)
+        self._loop.call_later(self.backlog_s + 0.005, self._send_final)
+
+    def _send_final(self) -> None:
+        if self.live:
+            self._send(self._stats(final=True))
+            self.live = False
+
+    def _stats(self, *, final: bool) -> Stats:
+        vitals = self._vitals()
+        newest, encoded, now = self._ended or (vitals.newest_captured, vitals.encoded, time.monotonic())
+        measured = self.estimator.statistics()
+        started = self._first_frame is not None
+        return Stats(
+            final=final,
+            captured=newest - self._first_frame + 1 if self._first_frame is not None else 0,
+            encoded=encoded - self._encoded_before if started else 0,
+            sent=self.frames_sent,
+            packets=self.packets_sent,
+            bytes=self.bytes_sent,
+            seconds=now - self._started if started else 0.0,
+            target_bps=measured.target_bps,
+            target_mean_bps=self._target_area / self._target_seconds if self._target_seconds else measured.target_bps,
+            loss=measured.loss,
+            queue_delay_ms=measured.queue_delay_ms,
+            loop_lag_ms=vitals.loop_lag_ms,
+            memory_mb=vitals.memory_mb,
+        )

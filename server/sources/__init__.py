@@ -1,0 +1,34 @@
+"""Sources of frames by name: the test pattern, or video files played in turn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from latentcast.errors import UserError
+from server.sources.base import Source, SourceClosed
+from server.sources.file import FileSource
+from server.sources.pattern import PatternSource
+
+__all__ = ["PATTERN", "FileSource", "PatternSource", "Source", "SourceClosed", "open_source"]
+
+PATTERN = "pattern"
+"""The name of the test pattern. A file of that name can be given as ./pattern."""
+
+_PATTERN_SIZE = (640, 360)
+_PATTERN_FPS = 30.0
+"""What the pattern shows when nothing else is asked for: what an ordinary laptop can encode."""
+
+
+def open_source(specs: Sequence[str], *, size: tuple[int, int] | None = None, fps: float | None = None) -> Source:
+    """Open `["pattern"]`, or one or more video files played in turn and round again.
+
+    `size` is (width, height); without it files keep the first one's and the pattern is 640x360. Without `fps` files
+    keep their own pace and the pattern runs at 30. Raises UserError for names that are neither, files that cannot be
+    read, and sizes and rates out of range.
+    """
+    if not specs:
+        raise UserError(f"no source was given, expected {PATTERN!r} or the names of video files: name at least one")
+    if PATTERN in specs:
+        if len(specs) > 1:
+            raise UserError(f"{PATTERN!r} was given among other sources, expected it alone: leave the others out")
+        return PatternSource(size=size or _PATTERN_SIZE, fps=_PATTERN_FPS if fps is None else fps)
+    return FileSource([Path(spec) for spec in specs], size=size, fps=fps)

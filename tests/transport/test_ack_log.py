@@ -1,0 +1,36 @@
+"""What the client says about the last frames."""
+
+from transport.acks import AckLog
+from transport.wire import FrameAcks, FrameStatus, parse_feedback
+
+
+def test_nothing_yet() -> None:
+    assert AckLog().message(waiting_for_intra=True) == FrameAcks(True, None, ())
+
+
+def test_the_last_eight_oldest_first() -> None:
+    log = AckLog()
+    for frame_id in range(10):
+        log.add(frame_id, FrameStatus.CONCEALED)
+    message = log.message(waiting_for_intra=False)
+    assert message.acks == tuple((frame_id, FrameStatus.CONCEALED) for frame_id in range(2, 10))
+    assert parse_feedback(message.to_bytes()) == message
+
+
+def test_newest_intact_goes_by_frame_id_over_the_wrap_and_outlives_the_window() -> None:
+    log = AckLog()
+    for frame_id in (0xFFFFFFFE, 2, 0xFFFFFFFF):
+        log.add(frame_id, FrameStatus.INTACT)
+    for frame_id in range(3, 20):
+        log.add(frame_id, FrameStatus.LOST)
+    assert log.message(waiting_for_intra=True).newest_intact == 2
+
+
+def test_the_last_word_on_a_frame_counts() -> None:
+    log = AckLog()
+    log.add(1, FrameStatus.LOST)
+    log.add(2, FrameStatus.LOST)
+    log.add(1, FrameStatus.CONCEALED)
+    assert log.message(waiting_for_intra=False).acks == ((2, FrameStatus.LOST), (1, FrameStatus.CONCEALED))
+    statistics = log.statistics()
+    assert (statistics.intact, statistics.concealed, statistics.lost) == (0, 1, 2)

@@ -1,0 +1,262 @@
+"""What comes out of the reassembler, when, and in which order."""
+
+from dataclasses import replace
+
+import pytest
+
+from transport.packetiser import packetise
+from transport.reassembly import HOLE_END, FrameLost, FrameReady, Reassembler
+from transport.wire import MediaPacket, parse_media, stamp
+
+CODED = bytes(range(1, 101)) + b"a" * 1000 + b"b" * 900 + b"c" * 700
+SLICES = [100, 1100, 2000]
+PIECES = [(0, 1100), (1100, 2000), (2000, 2700)]
+"""What each of the three packets holds of `CODED`."""
+
+
+def frame(
+    frame_id: int, reference_id: int | None, *, coded: bytes = CODED, epoch: int = 0, captured_us: int = 50_000
+) -> list[MediaPacket]:
+    packets = packetise(
+        coded,
+        [offset for offset in SLICES if offset < len(coded)],
+        frame_id=frame_id,
+        reference_id=reference_id,
+        epoch=epoch,
+        captured_us=captured_us,
+        wait_us=11,
+        encode_us=22,
+    )
+    parsed = [parse_media(stamp(p, seq=i, now_us=captured_us + 1000 * i)) for i, p in enumerate(packets)]
+    return [packet for packet in parsed if isinstance(packet, MediaPacket)]
+
+
+def feed(reassembler: Reassembler, packets: list[MediaPacket], now: float) -> list[FrameReady | FrameLost]:
+    for packet in packets:
+        reassembler.on_packet(packet, now=now)
+    return reassembler.poll(now=now)
+
+
+def summary(events: list[FrameReady | FrameLost]) -> list[tuple[int, str]]:
+    """(frame id, "intact" | "damaged" | reason)."""
+    return [(e.frame_id, e.reason if isinstance(e, FrameLost) else "intact" if e.intact else "damaged") for e in events]
+
+
+def test_a_whole_frame_comes_out_at_once_with_all_its_times() -> None:
+    reassembler = Reassembler()
+    first, second, third = frame(4, None)
+    assert feed(reassembler, [third], 1.0) == []
+    assert feed(reassembler, [first], 1.01) == []
+    assert feed(reassembler, [second], 1.02) == [
+        FrameReady(
+            frame_id=4,
+            reference_id=None,
+            epoch=0,
+            captured_us=50_000,
+            wait_us=11,
+            encode_us=22,
+            sent_us=52_000,
+            first_received=1.0,
+            received=1.02,
+            data=CODED,
+            holes=(),
+            packets=3,
+            packets_missing=0,
+        )
+    ]
+    assert reassembler.next_deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "holes", "size"),
+    [
+        ([1], ((1100, 2000),), 2700),
+        ([2], ((2000, HOLE_END),), 2000),
+        ([1, 2], ((1100, HOLE_END),), 1100),
+    ],
+)
+def test_holes_are_exactly_what_is_missing(missing: list[int], holes: tuple[tuple[int, int], ...], size: int) -> None:
+    reassembler = Reassembler()
+    assert feed(reassembler, [p for p in frame(4, None) if p.index not in missing], 1.0) == []
+    (event,) = reassembler.poll(now=1.1)
+    assert isinstance(event, FrameReady)
+    expected = bytearray(CODED)
+    for start, end in (PIECES[i] for i in missing):
+        expected[start:end] = bytes(end - start)
+    assert (event.holes, event.data) == (holes, bytes(expected[:size]))
+    assert (event.intact, event.packets, event.packets_missing) == (False, 3 - len(missing), len(missing))
+    assert (event.first_received, event.received) == (1.0, 1.1)
+
+
+def test_without_the_prologue_a_frame_is_lost() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(4, None)[1:], 1.0)
+    assert reassembler.poll(now=1.1) == [FrameLost(4, "incomplete")]
+
+
+def test_the_deadline_runs_from_the_first_packet_and_is_told() -> None:
+    reassembler = Reassembler(deadline_s=0.07)
+    first, second, _ = frame(4, None)
+    feed(reassembler, [first], 0.1)
+    feed(reassembler, [second], 0.15)
+    deadline = reassembler.next_deadline()
+    assert deadline is not None
+    assert deadline == pytest.approx(0.17)
+    assert reassembler.poll(now=deadline - 0.001) == []
+    assert summary(reassembler.poll(now=deadline)) == [(4, "damaged")]
+
+
+def test_a_frame_waits_for_its_reference() -> None:
+    reassembler = Reassembler()
+    early, late = frame(1, None), frame(2, 1)
+    assert feed(reassembler, late, 1.0) == []
+    assert summary(feed(reassembler, early, 1.02)) == [(1, "intact"), (2, "intact")]
+
+
+def test_a_frame_whose_reference_never_comes_leaves_at_its_own_deadline() -> None:
+    reassembler = Reassembler()
+    assert feed(reassembler, frame(2, 1), 1.0) == []
+    assert feed(reassembler, frame(3, 2), 1.03) == []
+    # Once 2 has left, 3 has nothing to wait for.
+    assert summary(reassembler.poll(now=1.1)) == [(2, "intact"), (3, "intact")]
+
+
+def test_a_damaged_reference_counts_as_gone_out() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None)[:2], 1.0)
+    assert feed(reassembler, frame(2, 1), 1.03) == []
+    assert summary(reassembler.poll(now=1.1)) == [(1, "damaged"), (2, "intact")]
+
+
+def test_a_frame_that_does_not_need_the_missing_one_overtakes_it() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None), 1.0)
+    assert feed(reassembler, frame(2, 1)[:2], 1.03) == []
+    assert summary(feed(reassembler, frame(3, 1), 1.06)) == [(2, "superseded"), (3, "intact")]
+    assert feed(reassembler, frame(2, 1)[2:], 1.07) == []
+    assert reassembler.statistics().late == 1
+
+
+def test_any_reference_older_than_the_last_frame_out_is_out() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None) + frame(2, 1), 1.0)
+    assert summary(feed(reassembler, frame(3, 1), 1.01)) == [(3, "intact")]
+
+
+def test_an_intra_frame_supersedes_older_incomplete_ones_only() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None), 1.0)
+    for packet in [*frame(2, 1), *frame(3, 2)[:2], *frame(5, 4), *frame(6, None)]:
+        reassembler.on_packet(packet, now=1.01)
+    # 2 is whole and can be decoded. 5 is whole too, but waits for a frame that is not wanted any more. All deadlines
+    # have passed, yet nothing damaged comes out: the intra frame is there.
+    assert summary(reassembler.poll(now=1.2)) == [
+        (2, "intact"),
+        (3, "superseded"),
+        (5, "superseded"),
+        (6, "intact"),
+    ]
+
+
+def test_order_survives_the_wrap_of_frame_ids() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(0xFFFFFFFC, None), 1.0)
+    assert feed(reassembler, frame(1, 0xFFFFFFFE), 1.01) == []
+    assert summary(feed(reassembler, frame(0xFFFFFFFE, 0xFFFFFFFC), 1.02)) == [(0xFFFFFFFE, "intact"), (1, "intact")]
+    assert feed(reassembler, frame(0xFFFFFFFD, 0xFFFFFFFC), 1.03) == []
+    assert reassembler.statistics().late == 3
+
+
+def test_duplicates_are_counted_and_change_nothing() -> None:
+    reassembler = Reassembler()
+    packets = frame(1, None)
+    assert summary(feed(reassembler, [packets[0], packets[0], packets[1], packets[0], packets[2]], 1.0)) == [
+        (1, "intact")
+    ]
+    assert feed(reassembler, packets, 1.01) == []
+    statistics = reassembler.statistics()
+    assert (statistics.duplicates, statistics.late, statistics.packets) == (2, 3, 8)
+
+
+def test_packets_that_contradict_the_first_are_dropped() -> None:
+    reassembler = Reassembler()
+    first, second, third = frame(9, 8)
+    reassembler.on_packet(first, now=1.0)
+    hostile = [
+        replace(second, data_count=4),
+        replace(second, parity_count=1),
+        replace(second, reference_id=7),
+        replace(second, reference_id=None),
+        replace(second, captured_us=1),
+        replace(second, payload_offset=second.payload_offset - 1),  # overlaps the first
+        replace(second, payload_offset=second.payload_offset + 1),  # leaves a gap that no packet can fill
+        replace(third, payload_offset=first.payload_offset + len(first.payload)),  # leaves no room for the second
+        replace(third, payload_offset=len(first.payload) + 1111),  # leaves more room than the second can fill
+        replace(first, payload=first.payload[:-1] + b"!"),
+    ]
+    for packet in hostile:
+        reassembler.on_packet(packet, now=1.0)
+    assert reassembler.statistics().contradictory == len(hostile)
+    reassembler.on_packet(third, now=1.0)
+    reassembler.on_packet(replace(second, payload=second.payload + b"!"), now=1.0)  # reaches into the third
+    assert reassembler.statistics().contradictory == len(hostile) + 1
+    reassembler.on_packet(second, now=1.0)
+    (event,) = reassembler.poll(now=1.1)
+    assert isinstance(event, FrameReady)
+    assert event.data == CODED
+
+
+def test_a_frame_over_the_size_limit_never_comes_out() -> None:
+    reassembler = Reassembler(max_frame_bytes=2000)
+    assert summary(feed(reassembler, frame(1, None), 1.0)) == []
+    assert reassembler.statistics().contradictory == 2
+    assert reassembler.statistics().pending_bytes <= 2000
+
+
+def test_another_epoch_starts_afresh_and_the_old_one_is_late() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(100, None, epoch=255), 1.0)
+    feed(reassembler, frame(101, 100, epoch=255)[:1], 1.01)
+    assert summary(feed(reassembler, frame(5, None, epoch=0), 1.02)) == [(101, "epoch"), (5, "intact")]
+    assert feed(reassembler, frame(102, None, epoch=255), 1.03) == []
+    assert reassembler.statistics().late == 3
+
+
+def test_a_newcomer_pushes_out_the_oldest_of_too_many() -> None:
+    reassembler = Reassembler(max_frames=2)
+    for frame_id in (10, 12, 14):
+        reassembler.on_packet(frame(frame_id, 9)[0], now=1.0)
+    reassembler.on_packet(frame(11, 9)[0], now=1.0)  # older than all that is kept
+    reassembler.on_packet(frame(10, 9)[1], now=1.0)  # pushed out already
+    assert reassembler.statistics().late == 2
+    assert summary(reassembler.poll(now=1.0)) == [(10, "overflow")]
+    assert summary(reassembler.poll(now=1.1)) == [(12, "damaged"), (14, "damaged")]
+
+
+def test_nothing_waits_for_a_frame_that_was_pushed_out() -> None:
+    reassembler = Reassembler(max_frames=2)
+    for packet in [frame(10, 9)[0], *frame(12, 10), frame(14, 13)[0]]:
+        reassembler.on_packet(packet, now=1.0)
+    assert summary(reassembler.poll(now=1.0)) == [(10, "overflow"), (12, "intact")]
+
+
+def test_memory_stays_bounded_when_nobody_polls() -> None:
+    reassembler = Reassembler(max_frames=4)
+    for frame_id in range(1000):
+        reassembler.on_packet(frame(frame_id, None)[0], now=1.0)
+    statistics = reassembler.statistics()
+    assert statistics.pending_frames == 4
+    assert statistics.frames_lost == 996
+    assert len(reassembler.poll(now=1.0)) == 16
+
+
+def test_statistics_tell_what_became_of_frames() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None), 1.0)
+    feed(reassembler, frame(2, 1)[:2], 1.0)
+    feed(reassembler, frame(3, 2)[1:], 1.0)
+    reassembler.poll(now=1.1)
+    feed(reassembler, frame(4, 3)[:1], 1.2)
+    statistics = reassembler.statistics()
+    assert (statistics.frames_intact, statistics.frames_damaged, statistics.frames_lost) == (1, 1, 1)
+    assert (statistics.pending_frames, statistics.pending_bytes, statistics.max_frames) == (1, 1108, 16)

@@ -1,0 +1,11 @@
+"""How much the path can carry: Google congestion control, sender side, one stage a file (docs/bandwidth.md).
+
+on_sent -> sent ---+--> arrival_groups -> trendline -> overuse --+
+on_report --^      +--> acked_rate ------------------------------+-> rate_control -> target_bps
+                   +--> queue_delay -----------------------------+        ^
+                   +--> loss ---------------------------------------------+
+"""
+
+from transport.bandwidth.estimator import BandwidthEstimator, BandwidthState, BandwidthStatistics
+
+__all__ = ["BandwidthEstimator", "BandwidthState", "BandwidthStatistics"]
