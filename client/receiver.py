@@ -120,6 +120,9 @@ class Receiver:
         self._created = self._heard = time.monotonic()
         self._ticker: asyncio.Task[None] | None = None
         self._final = asyncio.Event()
+        self._drained = asyncio.Event()
+        """Nothing waits for the decoder or is with it."""
+        self._drained.set()
         self._ended = False
 
     async def offer(self) -> str:
@@ -138,8 +141,7 @@ class Receiver:
             try:
                 async with asyncio.timeout(LEAVE_TIMEOUT_S):
                     await self._final.wait()
-                    while self._queue or self._decoding is not None:
-                        await asyncio.sleep(TICK_S)
+                    await self._drained.wait()
             except TimeoutError:
                 log.debug("no final statistics came")
 
@@ -252,6 +254,7 @@ class Receiver:
             self._lose(frame.frame_id)
             return
         self._queue.append(frame)
+        self._drained.clear()
         self._feed()
 
     def _drop_queue(self) -> None:
@@ -289,6 +292,8 @@ class Receiver:
             else:
                 self._finish(frame, result)
         self._feed()
+        if not self._queue and self._decoding is None:
+            self._drained.set()
 
     def _finish(self, frame: FrameReady, result: DecodeResult) -> None:
         assert self.config is not None

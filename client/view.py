@@ -24,7 +24,7 @@ _POLL_S = 0.05
 
 
 def view(settings: ViewSettings, *, notice: Callable[[str], None]) -> Report | None:
-    """Watch until the user quits, `settings.seconds` have passed, or SIGINT/SIGTERM; returns the report if one was asked.
+    """Watch until the user quits, `settings.seconds` have passed, or SIGINT/SIGTERM. Returns the report, if asked for.
 
     Raises UserError when watching can never work, and when a report was asked but nothing was shown.
     """

@@ -187,7 +187,7 @@ class Viewer:
             await self._wait_stop(pause)
 
     async def _session(self, whep: WhepClient) -> tuple[str, bool]:
-        """One connection, from offer to end. Returns why it ended, and whether it had come up. Raises Retry, UserError."""
+        """One connection. Returns why it ended, and whether it had come up. Raises Retry, UserError."""
         loop = asyncio.get_running_loop()
         ended = self._ended = loop.create_future()
         receiver = Receiver(

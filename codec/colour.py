@@ -44,6 +44,9 @@ _LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
 }
 """(Kr, Kb) by MatrixCoefficients code point, ITU-T H.273 table 4, which is also FFmpeg's AVColorSpace."""
 
+_UNLABELLED = (0, _AVCOL_SPC_UNSPECIFIED, 3)
+"""Code points that name no matrix for YUV: RGB and reserved turn up on frames of careless drivers."""
+
 _HD_LINES = 720
 """An unlabelled picture with at least this many lines is BT.709, with fewer BT.601: what players assume."""
 
@@ -262,7 +265,7 @@ def _is_full_range(frame: av.VideoFrame) -> bool:
 
 def _luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
     matrix = frame.colorspace
-    if matrix == _AVCOL_SPC_UNSPECIFIED:
+    if matrix in _UNLABELLED:
         matrix = _AVCOL_SPC_BT709 if frame.height >= _HD_LINES else _AVCOL_SPC_SMPTE170M
     try:
         return _LUMA_WEIGHTS[matrix]
@@ -274,8 +277,8 @@ def _luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
 
 
 @lru_cache
-def _matrix_to_bt709_full(kr: float, kb: float, *, full: bool) -> tuple[NDArray[np.int16], np.int16]:
-    """Fixed-point (matrix - identity) on (Y, Cb - 128, Cr - 128), and the constant to add to luma before rounding."""
+def _matrix_to_bt709_full(kr: float, kb: float, *, full: bool) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Fixed-point (matrix - identity) on (Y, Cb - 128, Cr - 128), and what to add to each row, rounding included."""
 
     def from_rgb(kr: float, kb: float) -> NDArray[np.float64]:
         luma = np.array([kr, 1 - kr - kb, kb])
@@ -284,8 +287,9 @@ def _matrix_to_bt709_full(kr: float, kb: float, *, full: bool) -> tuple[NDArray[
 
     stretch = np.diag([1.0, 1.0, 1.0] if full else [255 / 219, 255 / 224, 255 / 224])
     matrix = from_rgb(KR_BT709, KB_BT709) @ np.linalg.inv(from_rgb(kr, kb)) @ stretch
-    fixed = np.round((matrix - np.eye(3)) * (1 << _FRACTION_BITS)).astype(np.int16)
-    return fixed, _fixed(0 if full else -16 * matrix[0, 0])
+    black = 0.0 if full else 16.0
+    offsets = [_fixed(0.5 - black * matrix[0, 0]), _fixed(0.5), _fixed(0.5)]
+    return np.round((matrix - np.eye(3)) * (1 << _FRACTION_BITS)).astype(np.int16), np.array(offsets)
 
 
 def _to_bt709_full(
@@ -300,18 +304,22 @@ def _to_bt709_full(
         for view, plane in zip(target, source, strict=True):
             view[:] = plane
         return
-    matrix, luma_offset = _matrix_to_bt709_full(*weights, full=full)
+    matrix, offsets = _matrix_to_bt709_full(*weights, full=full)
     for rows, (cb, cr, a, b) in scratch.strips(*source[0].shape):
         np.subtract(source[1][rows], NEUTRAL_CHROMA, out=cb, dtype=np.int16)
         np.subtract(source[2][rows], NEUTRAL_CHROMA, out=cr, dtype=np.int16)
-        for i, plane in enumerate(source):
-            np.multiply(cb, matrix[i, 1], out=a)
-            np.multiply(cr, matrix[i, 2], out=b)
-            a += b
-            if i == 0:
-                np.multiply(plane[rows], matrix[0, 0], out=b, dtype=np.int16)
+        components: tuple[NDArray[np.integer], ...] = (source[0][rows], cb, cr)
+        for plane, destination, coefficients, offset in zip(source, target, matrix, offsets, strict=True):
+            first, *others = [
+                (component, coefficient)
+                for component, coefficient in zip(components, coefficients, strict=True)
+                if coefficient
+            ] or [(cb, np.int16(0))]
+            np.multiply(*first, out=a, dtype=np.int16)
+            for component, coefficient in others:
+                np.multiply(component, coefficient, out=b, dtype=np.int16)
                 a += b
-                a += luma_offset
-            _round_off(a)
+            a += offset
+            a >>= np.int16(_FRACTION_BITS)
             a += plane[rows]
-            np.clip(a, 0, 255, out=target[i, rows], casting="unsafe")
+            np.clip(a, 0, 255, out=destination[rows], casting="unsafe")

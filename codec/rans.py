@@ -48,18 +48,22 @@ class SymbolTables:
         cdf = np.ascontiguousarray(cdf, dtype=np.int32)
         length = np.ascontiguousarray(length, dtype=np.int32)
         offset = np.ascontiguousarray(offset, dtype=np.int32)
-        rows, width = cdf.shape
-        if length.shape != (rows,) or offset.shape != (rows,) or rows == 0:
+        if cdf.ndim != 2 or not cdf.shape[:1] == length.shape == offset.shape != (0,):
             raise BitstreamError(
                 f"probability tables of shapes {cdf.shape}, {length.shape}, {offset.shape} do not match"
             )
+        rows, width = cdf.shape
         if length.min() < 3 or length.max() > min(width, 256):
             raise BitstreamError("a probability table has fewer than 2 symbols or more than 255")
         valid = np.arange(width)[None, :] < length[:, None]
-        steps = np.diff(cdf, axis=1)
+        # In 64 bits: a difference that wraps around could look like a rise.
+        steps = np.diff(cdf.astype(np.int64), axis=1)
         last = cdf[np.arange(rows), length - 1]
         if cdf[:, 0].any() or (last != TOTAL).any() or (steps[valid[:, 1:]] <= 0).any():
             raise BitstreamError("a probability table does not ascend from 0 to 65536")
+        # Further out, an escape could take more digits than WORST_CASE_BITS_PER_SYMBOL allows for.
+        if offset.min() < -128 or offset.max() > 127:
+            raise BitstreamError("a probability table begins outside the signed 8-bit symbols")
         slots = np.arange(1 << GUESS_BITS, dtype=np.int64) << (PROBABILITY_BITS - GUESS_BITS)
         # Entries past a row's length must not look like symbols that begin early.
         padded = np.where(valid, cdf, TOTAL).astype(np.int64)

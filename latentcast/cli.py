@@ -175,9 +175,10 @@ def encode(
     threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
 ) -> None:
     """Code a video file."""
-    _module("codec.files").encode_file(
+    summary = _module("codec.files").encode_file(
         source, target, qp=qp, size=parse_size(size), frames=frames, threads=threads, progress=_progress("encoding")
     )
+    typer.echo(f"{target}: {summary}")
 
 
 @app.command()
@@ -190,9 +191,10 @@ def decode(
     threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
 ) -> None:
     """Decode a coded file."""
-    _module("codec.files").decode_file(
+    summary = _module("codec.files").decode_file(
         source, target, reference=reference, threads=threads, progress=_progress("decoding")
     )
+    typer.echo(f"{target}: {summary}")
 
 
 @app.command()

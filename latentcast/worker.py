@@ -1,8 +1,8 @@
 """One child process with a one-slot mailbox: how the codec gets a core of its own.
 
 The parent submits a job only when the child is idle, and gets its result through a callback on the event loop; the
-loop never waits for the codec. The child is a fresh interpreter (`latentcast.worker_child`), runs at a lower priority than the
-event loops, and ends by itself when the parent is gone. A child that dies is reported once and may be started again.
+loop never waits for the codec. The child is a fresh interpreter (`latentcast.worker_child`), runs at a lower priority
+than the event loops, and ends by itself when the parent is gone. A child that dies is reported once and may be started again.
 
     parent: Worker(module="server.encoder_worker", ...)      child: MODULE.make_handler(arguments)
         submit(job) ───────────── pickled, socket pair ─────────────▶ handler(job)

@@ -176,8 +176,8 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
             await site.start()
         except OSError as error:
             raise UserError(
-                f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); choose another with "
-                f"--port, or 0 for any free one."
+                f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); choose another "
+                f"with --port, or 0 for any free one."
             ) from error
         stream.start()
         port = runner.addresses[0][1]

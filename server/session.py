@@ -10,6 +10,7 @@ import logging
 import secrets
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from latentcast.control import Bye, Config, Error, Hello, Stats
 from latentcast.report import Percentiles
 from transport.bandwidth.estimator import BandwidthEstimator
 from transport.pacer import Pacer
+from transport.serial import serial_distance
 from transport.webrtc import Peer
 from transport.wire import (
     WIRE_VERSION,
@@ -46,6 +48,10 @@ STATS_INTERVAL_S = 1.0
 SPREAD = 0.6
 # A P frame that builds on a lost one is lost too; only after this long without the intra frame asked for, ask again.
 INTRA_RETRY_S = 0.25
+# From the pacer to the ack: a round trip, the decoder, and this much of waiting. A viewer that takes longer does not
+# keep up, and more frames would only lengthen its queue.
+MAX_ACK_DELAY_S = 0.15
+_MAX_UNACKED = 64
 # Feedback older than this nearly closes the SCTP window (transport.webrtc).
 FEEDBACK_ALIVE_S = 0.3
 
@@ -122,6 +128,8 @@ class ViewerSession:
         self._encoded_before = 0
         self._started = 0.0
         self._ended: tuple[int, int, float] | None = None
+        self._unacked: deque[tuple[int, float]] = deque(maxlen=_MAX_UNACKED)
+        """(frame id, when it was given to the pacer), oldest first."""
         self._target_area = 0.0
         self._target_seconds = 0.0
         self._pace_timer: asyncio.TimerHandle | None = None
@@ -138,9 +146,19 @@ class ViewerSession:
     def target_bps(self) -> float:
         return self.estimator.target_bps
 
-    @property
-    def backlog_s(self) -> float:
-        return self.pacer.backlog_s(time.monotonic())
+    def keeps_up(self, *, max_backlog_s: float) -> bool:
+        """Whether one more frame would be sent, and decoded, in time.
+
+        What the other end has not acknowledged bounds what may be under way, as in Salsify. When nothing was sent for
+        as long as an ack may take, one frame goes out anyway: all before it may be lost without a trace.
+        """
+        now = time.monotonic()
+        if self.pacer.backlog_s(now) > max_backlog_s:
+            return False
+        if not self._unacked:
+            return True
+        limit = MAX_ACK_DELAY_S + self._peer.rtt_s
+        return now - self._unacked[0][1] < limit or now - self._unacked[-1][1] > limit
 
     def offer_frame(self, frame: PacketisedFrame, *, encoded_before: int) -> None:
         """Queue a frame for sending; skipped while this viewer waits for an intra frame."""
@@ -162,6 +180,7 @@ class ViewerSession:
         if intra:
             self._needs_intra = False
             self._last_intra_id = frame.frame_id
+        self._unacked.append((frame.frame_id, now))
         self._pace()
 
     async def close(self) -> None:
@@ -213,20 +232,20 @@ class ViewerSession:
         if theirs != ours:
             self.refuse(
                 "version",
-                f"the viewer ({hello.program}) speaks protocol {theirs[0]}, wire {theirs[1]}, bitstream {theirs[2]}; this "
-                f"server speaks {ours[0]}, {ours[1]}, {ours[2]}: install the same version of latentcast at both ends.",
+                f"the viewer ({hello.program}) speaks protocol {theirs[0]}, wire {theirs[1]}, bitstream {theirs[2]}; "
+                f"this server speaks {ours[0]}, {ours[1]}, {ours[2]}: install the same version of latentcast at both ends.",
             )
         elif hello.profile != config.profile:
             self.refuse(
                 "profile",
-                f"the viewer decodes profile {hello.profile!r}, the stream is {config.profile!r}: start the viewer with "
-                f"that profile.",
+                f"the viewer decodes profile {hello.profile!r}, the stream is {config.profile!r}: start the viewer "
+                f"with that profile.",
             )
         elif hello.weights != config.weights:
             self.refuse(
                 "weights",
-                f"the viewer has weights {hello.weights[:12]}, the server codes with {config.weights[:12]}: install the "
-                f"same version of latentcast at both ends.",
+                f"the viewer has weights {hello.weights[:12]}, the server codes with {config.weights[:12]}: install "
+                f"the same version of latentcast at both ends.",
             )
         else:
             log.info("session %s: viewer %s is live", self.id[:6], hello.program)
@@ -255,6 +274,11 @@ class ViewerSession:
             self._on_acks(message, now)
 
     def _on_acks(self, message: FrameAcks, now: float) -> None:
+        if message.acks:
+            # Frames are acknowledged in order, whatever became of them.
+            newest = message.acks[-1][0]
+            while self._unacked and serial_distance(self._unacked[0][0], newest) >= 0:
+                self._unacked.popleft()
         if not self.live or self._needs_intra or self._last_intra_id is None:
             return
         # Frames older than the newest intra frame are history: it repairs whatever became of them.
@@ -326,7 +350,7 @@ class ViewerSession:
         self._left = time.monotonic()
         vitals = self._vitals()
         self._ended = (vitals.newest_captured, vitals.encoded, self._left)
-        self._loop.call_later(self.backlog_s + 0.005, self._send_final)
+        self._loop.call_later(self.pacer.backlog_s(self._left) + 0.005, self._send_final)
 
     def _send_final(self) -> None:
         if self.live:

@@ -2,8 +2,9 @@
 
     capture thread ──newest picture──▶ _pump ──job──▶ encoder process ──▶ _on_coded ──▶ every session's pacer
 
-The encoder gets a picture only when it is idle, somebody watches, and nobody's pacer is so far behind that the frame
-could not be sent in time. A viewer that joins or loses a frame asks for an intra frame, which everybody takes.
+The encoder gets a picture only when it is idle, somebody watches, and at least one viewer keeps up: its pacer could send
+the frame in time and its acks are not overdue. A viewer that joins or loses a frame asks for an intra frame, which
+everybody takes.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from transport.packetiser import MAX_SLICE_BYTES, packetise
 
 log = logging.getLogger(__name__)
 
-# A frame waits when the queue of any viewer is longer than this: by then it would be stale.
+# A frame waits when the send queue of every viewer is longer than this: by then it would be stale.
 MAX_BACKLOG_S = 0.08
 # Restarts of a dying encoder: at once, then slower; given up when it dies this often without coding a frame.
 RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -186,7 +187,8 @@ class Stream:
         live = self._live()
         if not live or not self._worker.ready or self._worker.busy or self._in_flight is not None:
             return
-        if max(session.backlog_s for session in live) > MAX_BACKLOG_S:
+        # As long as one viewer keeps up the others must not hold it back; they drop and wait for an intra frame.
+        if not any(session.keeps_up(max_backlog_s=MAX_BACKLOG_S) for session in live):
             return
         frame = self._slots.take()
         if frame is None:

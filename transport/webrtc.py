@@ -51,8 +51,8 @@ MAX_BUFFERED_CONTROL_BYTES = 256 * 1024
 class RealtimeSctp(RTCSctpTransport):
     """An association whose window follows our own rate controller, so that unreliable channels behave like UDP.
 
-    Stock aiortc applies Reno to them, queues without limit, and skips lost packets at one hole per round trip; under 1 %
-    loss that means seconds of delay. The class of a live instance is switched (`install`), since no public option
+    Stock aiortc applies Reno to them, queues without limit, and skips lost packets at one hole per round trip; under
+    1 % loss that means seconds of delay. The class of a live instance is switched (`install`), since no public option
     touches any of this; aiortc is pinned to the minor version it was written against.
     """
 
@@ -213,10 +213,16 @@ class Peer:
         sctp = self._pc.sctp
         if not isinstance(sctp, RealtimeSctp):
             return
-        window = int(target_bps / 8 * ((sctp._srtt or 0.1) + WINDOW_QUEUE_S)) if feedback_alive else 0
+        window = int(target_bps / 8 * (self.rtt_s + WINDOW_QUEUE_S)) if feedback_alive else 0
         # A frame leaves in less than its share of a second, so a window below a few frames would cut it in two.
         floor = INITIAL_WINDOW_BYTES if feedback_alive else MIN_WINDOW_BYTES
         sctp.window_floor_bytes = min(max(window, floor), MAX_WINDOW_BYTES)
+
+    @property
+    def rtt_s(self) -> float:
+        """SCTP's smoothed round trip in seconds; 0.1 before the first measurement."""
+        sctp = self._pc.sctp
+        return (sctp._srtt if isinstance(sctp, RealtimeSctp) else None) or 0.1
 
     async def close(self) -> None:
         """Close the connection. Safe to call twice and while it is being set up."""

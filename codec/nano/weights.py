@@ -13,9 +13,9 @@ from safetensors.numpy import load
 
 from codec.layout import INTER_QP_ROWS, INTRA_QP_ROWS
 from codec.nano import HYPER_CHANNELS
-from codec.nano.scales import ScalePath
+from codec.nano.scales import INDEX_MAX, ScalePath
 from codec.rans import SymbolTables
-from latentcast.errors import UserError
+from latentcast.errors import BitstreamError, UserError
 
 WEIGHTS_PATH = Path(__file__).parent / "nano.safetensors"
 GRAPHS_PATH = Path(__file__).parent / "graphs"
@@ -63,12 +63,17 @@ def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
     try:
         entries = load(content)
         gaussian = SymbolTables.build(*(entries[f"tables.gaussian.{part}"] for part in ("cdf", "length", "offset")))
+        # The coder trusts table numbers: one past the end would read what is not a table.
+        if len(gaussian.length) != INDEX_MAX + 1:
+            raise BitstreamError(f"{len(gaussian.length)} Gaussian tables, not {INDEX_MAX + 1:.0f}")
         models = []
         for prefix, rows in (("intra", INTRA_QP_ROWS), ("inter", INTER_QP_ROWS)):
             tables = SymbolTables.build(*(entries[f"{prefix}.tables.z.{part}"] for part in ("cdf", "length", "offset")))
+            if len(tables.length) != rows * HYPER_CHANNELS:
+                raise BitstreamError(f"{len(tables.length)} {prefix} z tables, not {rows * HYPER_CHANNELS}")
             models.append(EntropyModel(ScalePath(entries, prefix), tables, rows))
     except Exception as error:
         raise UserError(
-            f"{path} is not a weights file of the nano profile ({error}); expected the safetensors file shipped with it."
+            f"{path} is not a weights file of the nano profile ({error}); expected the one shipped with latentcast."
         ) from error
     return Weights(hashlib.sha256(content).hexdigest(), gaussian, models[0], models[1])

@@ -54,8 +54,9 @@ class FileSource:
 
     `size` (width, height) of the picture; by default that of the first clip, evened and fitted into 64..1920 x
     64..1088. Clips keep their shape, centred on black. With `fps` frames are dropped and repeated to that rate;
-    without, each is shown at its own time. A clip that cannot be read (any more) is skipped with a warning.
-    Raises UserError if any file is unusable at the start.
+    without, each is shown at its own time. The time line has no gap between clips; where opening the next one takes
+    longer than a frame lasts, its first frame is that much late. A clip that cannot be read (any more) is skipped with
+    a warning. Raises UserError if any file is unusable at the start.
     """
 
     frames_skipped: int

@@ -136,11 +136,12 @@ def test_grey_stays_grey(pixels: str, matrix: int) -> None:
     assert (rgb == rgb[..., :1]).all()
 
 
+@pytest.mark.parametrize("label", [UNSPECIFIED, 0, 3])
 @pytest.mark.parametrize(("lines", "matrix"), [(576, BT601), (719, BT601), (720, BT709), (1088, BT709)])
-def test_unlabelled_video_takes_its_matrix_from_its_lines(lines: int, matrix: int) -> None:
+def test_unlabelled_video_takes_its_matrix_from_its_lines(lines: int, matrix: int, label: int) -> None:
     rgb = np.broadcast_to(np.array([0.9, 0.2, 0.1]), (lines, 64, 3))
     codes = to_ycbcr(rgb, matrix=matrix, full=False)
-    frame = yuv_frame(codes, matrix=UNSPECIFIED, colour_range=0)
+    frame = yuv_frame(codes, matrix=label, colour_range=0)
     planes = frame_to_planes(frame, width=64, height=64)
     assert np.abs(planes.astype(int) - to_ycbcr(rgb[:1, :1], matrix=BT709, full=True)).max() <= 2
 

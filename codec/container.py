@@ -1,0 +1,163 @@
+"""The coded-file container, `.lcv` (`docs/bitstream.md`, "File"): a header, then frames with their lengths.
+
+    0   magic          "LCVF"
+    4   version        u8    1
+    5   profile        u8    1 = nano
+    6   width          u16   pixels
+    8   height         u16
+    10  fps            u32 numerator, u32 denominator
+    18  weights        32 bytes, SHA-256 of the weights file
+    50  frames, each:  u32 number of bytes, then the coded frame (codec.bitstream)
+
+The first frame is intra; every inter frame builds on the frame before it. All fields big-endian.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from codec.layout import Layout
+from latentcast.errors import UserError
+
+MAGIC = b"LCVF"
+VERSION = 1
+PROFILE_NANO = 1
+_HEADER = struct.Struct(">4sBBHHII32s")
+_LENGTH = struct.Struct(">I")
+# Far more than the largest picture can take: a longer frame is damage.
+MAX_FRAME_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileHeader:
+    """What a file says about all of its frames."""
+
+    layout: Layout
+    fps: Fraction
+    weights_sha256: str
+
+
+class FileWriter:
+    """Writes a file beside its final name and moves it there on `close`: an aborted run leaves no half file.
+
+    As a context manager it closes on success and discards on an exception. Raises UserError when it cannot write.
+    """
+
+    def __init__(self, path: Path, header: FileHeader) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        try:
+            self._file: BinaryIO = self._part.open("wb")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+        self._write(
+            _HEADER.pack(
+                MAGIC,
+                VERSION,
+                PROFILE_NANO,
+                header.layout.width,
+                header.layout.height,
+                header.fps.numerator,
+                header.fps.denominator,
+                bytes.fromhex(header.weights_sha256),
+            )
+        )
+
+    def write(self, data: bytes) -> None:
+        """One coded frame."""
+        self._write(_LENGTH.pack(len(data)) + data)
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+            self._part.replace(self._path)
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written ({error.strerror}); is there room for it?") from error
+
+    def discard(self) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written ({error.strerror}); is there room for it?") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class FileReader:
+    """Reads a file. Raises UserError from the constructor when it is none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}); give a file made by latentcast encode."
+            ) from error
+        data = self._file.read(_HEADER.size)
+        try:
+            if len(data) < _HEADER.size or data[:4] != MAGIC:
+                raise UserError(f"{path} is not a coded file; expected one made by latentcast encode.")
+            _, version, profile, width, height, numerator, denominator, weights = _HEADER.unpack(data)
+            if (version, profile) != (VERSION, PROFILE_NANO):
+                raise UserError(
+                    f"{path} has file version {version} and profile {profile}; this program reads version {VERSION}, "
+                    f"profile {PROFILE_NANO} (nano)."
+                )
+            if numerator == 0 or denominator == 0:
+                raise UserError(f"{path} claims a frame rate of {numerator}/{denominator}; its header is damaged.")
+            self.header = FileHeader(Layout(width, height), Fraction(numerator, denominator), weights.hex())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def frames(self) -> Iterator[bytes]:
+        """Coded frames in order. Raises UserError where the file ends inside a frame."""
+        number = 0
+        while prefix := self._file.read(_LENGTH.size):
+            size = _LENGTH.unpack(prefix)[0] if len(prefix) == _LENGTH.size else -1
+            data = self._file.read(size) if 0 < size <= MAX_FRAME_BYTES else b""
+            if len(data) != size:
+                raise UserError(f"{self._path} ends inside frame {number}; the {number} frames before it are intact.")
+            yield data
+            number += 1
+
+    def count(self) -> int:
+        """Number of whole frames, found by skipping from length to length."""
+        at = self._file.tell()
+        end = self._file.seek(0, 2)
+        position, number = _HEADER.size, 0
+        while position + _LENGTH.size <= end:
+            self._file.seek(position)
+            position += _LENGTH.size + _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            number += position <= end
+        self._file.seek(at)
+        return number
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
