@@ -2,7 +2,8 @@
 
 The parent submits a job only when the child is idle, and gets its result through a callback on the event loop; the
 loop never waits for the codec. The child is a fresh interpreter (`latentcast.worker_child`), runs at a lower priority
-than the event loops, and ends by itself when the parent is gone. A child that dies is reported once and may be started again.
+than the event loops, and ends by itself when the parent is gone. A child that dies is reported once and may be started
+again.
 
     parent: Worker(module="server.encoder_worker", ...)      child: MODULE.make_handler(arguments)
         submit(job) ───────────── pickled, socket pair ─────────────▶ handler(job)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from latentcast.capture_ring import CaptureRing
 from server.frame_slots import CapturedFrame, FrameSlots
 from server.sources.base import Source, SourceClosed
+from transport.wire import NO_FRAME
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class Capture:
                     self._ring.write(frame_id, planes)
                 self._slots.publish(CapturedFrame(slot, frame_id, captured_us))
                 self._on_frame(frame_id)
-                frame_id += 1
+                # u32 on the wire, where the largest value means "none".
+                frame_id = (frame_id + 1) % NO_FRAME
         except SourceClosed:
             pass
         except Exception as error:

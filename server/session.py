@@ -72,7 +72,9 @@ class PacketisedFrame:
 class StreamVitals:
     """What a session reports about the stream it belongs to."""
 
-    newest_captured: int
+    captured: int
+    """Pictures so far."""
+    newest_captured_id: int
     encoded: int
     loop_lag_ms: Percentiles
     memory_mb: float
@@ -124,7 +126,8 @@ class ViewerSession:
         self._needs_intra = True
         self._last_intra_id: int | None = None
         self._intra_asked = 0.0
-        self._first_frame: int | None = None
+        self._captured_before: int | None = None
+        """Pictures captured before the first one that was sent to this viewer; None until then."""
         self._encoded_before = 0
         self._started = 0.0
         self._ended: tuple[int, int, float] | None = None
@@ -174,9 +177,11 @@ class ViewerSession:
         if not self.pacer.push(frame.frame_id, packets, now=now, spread_s=spread_s):
             self._ask_for_intra()
             return
-        if self._first_frame is None:
-            self._first_frame, self._started = frame.frame_id, now
+        if self._captured_before is None:
+            vitals = self._vitals()
+            self._captured_before = vitals.captured - 1 - serial_distance(frame.frame_id, vitals.newest_captured_id)
             self._encoded_before = encoded_before
+            self._started = now
         if intra:
             self._needs_intra = False
             self._last_intra_id = frame.frame_id
@@ -233,7 +238,8 @@ class ViewerSession:
             self.refuse(
                 "version",
                 f"the viewer ({hello.program}) speaks protocol {theirs[0]}, wire {theirs[1]}, bitstream {theirs[2]}; "
-                f"this server speaks {ours[0]}, {ours[1]}, {ours[2]}: install the same version of latentcast at both ends.",
+                f"this server speaks {ours[0]}, {ours[1]}, {ours[2]}: install the same version of latentcast at both "
+                "ends.",
             )
         elif hello.profile != config.profile:
             self.refuse(
@@ -283,9 +289,10 @@ class ViewerSession:
             return
         # Frames older than the newest intra frame are history: it repairs whatever became of them.
         lost = any(
-            status is not FrameStatus.INTACT and frame_id >= self._last_intra_id for frame_id, status in message.acks
+            status is not FrameStatus.INTACT and serial_distance(self._last_intra_id, frame_id) >= 0
+            for frame_id, status in message.acks
         )
-        if (lost or message.waiting_for_intra) and now - self._intra_asked > INTRA_RETRY_S:
+        if (lost or message.waiting_for_intra) and now - self._intra_asked > INTRA_RETRY_S + self._peer.rtt_s:
             self._ask_for_intra()
 
     def _ask_for_intra(self) -> None:
@@ -326,7 +333,7 @@ class ViewerSession:
             now = time.monotonic()
             self.estimator.on_tick(now)
             self._update_window(now)
-            if self._first_frame is not None and self._ended is None:
+            if self._captured_before is not None and self._ended is None:
                 self._target_area += self.target_bps * (now - last)
                 self._target_seconds += now - last
             last = now
@@ -349,7 +356,7 @@ class ViewerSession:
             return
         self._left = time.monotonic()
         vitals = self._vitals()
-        self._ended = (vitals.newest_captured, vitals.encoded, self._left)
+        self._ended = (vitals.captured, vitals.encoded, self._left)
         self._loop.call_later(self.pacer.backlog_s(self._left) + 0.005, self._send_final)
 
     def _send_final(self) -> None:
@@ -359,12 +366,12 @@ class ViewerSession:
 
     def _stats(self, *, final: bool) -> Stats:
         vitals = self._vitals()
-        newest, encoded, now = self._ended or (vitals.newest_captured, vitals.encoded, time.monotonic())
+        captured, encoded, now = self._ended or (vitals.captured, vitals.encoded, time.monotonic())
         measured = self.estimator.statistics()
-        started = self._first_frame is not None
+        started = self._captured_before is not None
         return Stats(
             final=final,
-            captured=newest - self._first_frame + 1 if self._first_frame is not None else 0,
+            captured=captured - self._captured_before if self._captured_before is not None else 0,
             encoded=encoded - self._encoded_before if started else 0,
             sent=self.frames_sent,
             packets=self.packets_sent,

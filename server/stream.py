@@ -169,7 +169,8 @@ class Stream:
 
     def _vitals(self) -> StreamVitals:
         return StreamVitals(
-            newest_captured=self._newest_captured,
+            captured=self._slots.statistics().captured,
+            newest_captured_id=self._newest_captured,
             encoded=self.coded.frames,
             loop_lag_ms=self._lag.percentiles(),
             memory_mb=resident_mb((os.getpid(), self._worker.pid)),

@@ -1,4 +1,4 @@
-"""Documentation and deployment files against the code they speak of: what a reader would otherwise find out the hard way."""
+"""Documentation and deployment files against the code they speak of."""
 
 import re
 import types
@@ -27,7 +27,9 @@ def _models(kind: Any) -> list[type[BaseModel]]:
 
 def _field_names(model: type[BaseModel]) -> set[str]:
     names = set(model.model_fields)
-    return names.union(*(_field_names(inner) for field in model.model_fields.values() for inner in _models(field.annotation)))
+    return names.union(
+        *(_field_names(inner) for field in model.model_fields.values() for inner in _models(field.annotation))
+    )
 
 
 def _settings_table(section: str, model: type[BaseModel]) -> str:

@@ -126,12 +126,20 @@ def flipped(symbols: NDArray[np.int8], rows: NDArray[np.uint16], tables: SymbolT
     return undetected
 
 
-def test_every_flipped_bit_of_typical_content_is_damage() -> None:
-    symbols, rows = typical(weights().gaussian, 2000)
-    assert flipped(symbols, rows, weights().gaussian) == []
+def test_flipped_bits_of_typical_content_are_damage() -> None:
+    """All but a few in ten thousand: a slot moved into another symbol of the same frequency leaves the same state."""
+    tables = weights().gaussian
+    symbols, rows = typical(tables, 2000)
+    undetected = flipped(symbols, rows, tables)
+    assert len(undetected) <= 0.001 * 8 * len(rans.encode(symbols, rows, tables))
+    for found in undetected:
+        (at,) = np.flatnonzero(found != symbols)
+        frequency = np.diff(tables.cdf[rows[at]])
+        offset = tables.offset[rows[at]]
+        assert frequency[found[at] - offset] == frequency[symbols[at] - offset]
 
 
-def test_a_flipped_bit_that_passes_changed_the_value_of_one_escape() -> None:
+def test_flipped_bits_of_escapes_may_pass_but_cost_one_symbol() -> None:
     """The known hole of the final-state check: the raw digits of an escape leave no trace in the state."""
     tables = reference_tables("gaussian")
     symbols, rows = VECTORS["three_segments__sym1"], VECTORS["three_segments__idx1"].astype(np.uint16)
