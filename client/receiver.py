@@ -113,6 +113,7 @@ class Receiver:
         self._acks = AckLog()
         self._queue: deque[FrameReady] = deque()
         self._decoding: FrameReady | None = None
+        self._open = self._greeted = False
         self._configured = False
         self._waiting_for_intra = True
         self._seq_first: int | None = None
@@ -173,6 +174,14 @@ class Receiver:
     # -- from the server
 
     def _on_open(self) -> None:
+        self._open = True
+        self._greet()
+
+    def _greet(self) -> None:
+        """Ask for the stream, once both the channels and the decoder are there: frames sent earlier would be lost."""
+        if not self._open or self._greeted or not self._worker.ready:
+            return
+        self._greeted = True
         hello = Hello(
             protocol=control.PROTOCOL_VERSION,
             wire=WIRE_VERSION,
@@ -279,6 +288,7 @@ class Receiver:
         self._decoding = None
         self._drop_queue()
         self._waiting_for_intra = True
+        self._greet()
         self._feed()
 
     def on_result(self, result: Result) -> None:
@@ -343,7 +353,9 @@ class Receiver:
                 # Acks may be lost; this one says again that nothing can be decoded.
                 next_reminder = now + 0.3
                 self._peer.send_feedback(self._acks.message(True).to_bytes())
-            if self.config is None and now - self._created > SETUP_TIMEOUT_S:
+            if not self._worker.ready:
+                self._heard = now
+            elif self.config is None and now - max(self._created, self._heard) > SETUP_TIMEOUT_S:
                 self._end(f"no connection came up within {SETUP_TIMEOUT_S:.0f} s")
             elif self.config is not None and now - self._heard > SILENCE_TIMEOUT_S:
                 self._end(f"the server is gone: nothing was heard from it for {SILENCE_TIMEOUT_S:g} s")

@@ -36,9 +36,15 @@ class Answer:
 
 def endpoint_of(url: str, stream: str) -> str:
     """The WHEP endpoint: `url` itself when it is one, else that of `stream` on the server `url`. Raises UserError."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{url!r} is not the address of a server; expected something like http://127.0.0.1:8470")
+    not_one = UserError(f"{url!r} is not the address of a server; expected something like http://127.0.0.1:8470")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # An unclosed bracket, or a port out of range.
+        raise not_one from None
+    if not usable:
+        raise not_one
     base = f"{parts.scheme}://{parts.netloc}"
     path = parts.path.rstrip("/")
     return f"{base}{path}" if path.endswith("/whep") else f"{base}{path}/v1/streams/{stream}/whep"

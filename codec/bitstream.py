@@ -27,6 +27,8 @@ VERSION = 1
 _HEADER = struct.Struct(">BBBBHHH")
 _ENTRY = struct.Struct(">HH")
 _Z_BYTES = 3
+# What the u16 of the slice table can say.
+MAX_SLICE_BYTES = 0xFFFF
 TABLE_OFFSET = _HEADER.size + _Z_BYTES
 
 Hole = tuple[int, int]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import rans
-from codec.bitstream import CodedFrame, write_frame
+from codec.bitstream import MAX_SLICE_BYTES, CodedFrame, write_frame
 from codec.engine import EncoderEngine
 from codec.layout import INTER_QP_ROWS, INTRA_QP_ROWS, Layout
 from codec.nano import LATENT_CHANNELS
@@ -31,7 +31,8 @@ class Timing:
 class Encoder:
     """The encoding half of the codec for pictures of one size.
 
-    Raises UserError from the constructor for a size that cannot be coded.
+    Raises UserError from the constructor for a size that cannot be coded, ValueError for a slice limit that holds no
+    position or that the slice table cannot name.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Encoder:
         height: int,
         max_slice_bytes: int = DEFAULT_SLICE_BYTES,
     ) -> None:
+        if max_slice_bytes > MAX_SLICE_BYTES:
+            raise ValueError(f"slices of {max_slice_bytes} bytes are longer than {MAX_SLICE_BYTES}")
         self.layout = Layout(width, height)
         self._engine = engine
         self._weights = weights

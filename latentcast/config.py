@@ -14,6 +14,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -132,5 +133,10 @@ def load_settings(*, section: str, flags: dict[str, Any], file: Path | None = No
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UserError(f"the setting {name} is {first['input']!r}: {first['msg']}.") from error
+    except SettingsError as error:
+        raise UserError(
+            f"an environment variable LATENTCAST_{section.upper()}... is not understood ({error}); write lists and whole "
+            f"sections as JSON, such as LATENTCAST_SERVE__SOURCE='[\"pattern\"]'."
+        ) from error
     except ValueError as error:
         raise UserError(f"the configuration file {file or DEFAULT_FILE} is not valid TOML ({error}).") from error

@@ -2,8 +2,8 @@
 
     capture thread ──newest picture──▶ _pump ──job──▶ encoder process ──▶ _on_coded ──▶ every session's pacer
 
-The encoder gets a picture only when it is idle, somebody watches, and at least one viewer keeps up: its pacer could send
-the frame in time and its acks are not overdue. A viewer that joins or loses a frame asks for an intra frame, which
+The encoder gets a picture only when it is idle, somebody watches, and at least one viewer keeps up: its pacer could
+send the frame in time and its acks are not overdue. A viewer that joins or loses a frame asks for an intra frame, which
 everybody takes.
 """
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from codec.layout import Layout
 from codec.nano.onnx_engine import OnnxDecoder, open_graph
 from codec.nano.weights import GRAPH_NAMES, WEIGHTS_PATH, GraphName, file_sha256, load_weights
+from codec.rans import SymbolTables
 from latentcast.errors import UserError
 from tests.codec.samples import (
     GOLDEN_NAMES,
@@ -59,15 +61,23 @@ def test_symbols_from_golden_frames(name: str) -> None:
 
 
 def ideal_bits(frame: GoldenFrame, *, intra: bool, z: NDArray[np.int8], symbols: NDArray[np.int8]) -> float:
-    """Of z and symbols as we code them. `costs` rounds each up to 1/256 bit."""
+    """Of z and symbols as we code them."""
     model = weights().intra if intra else weights().inter
     _, height, width = frame.source.shape
     indexes = model.scales.indexes(z, *Layout(width, height).latent_shape)
-    flat = symbols.reshape(len(symbols), -1).T.ravel().astype(np.int64)
+    flat = symbols.reshape(len(symbols), -1).T.ravel()
     z_rows = model.z_rows(frame.qp, z[0].size)
-    y_cost = weights().gaussian.costs()[indexes, flat + 128].sum(dtype=np.int64)
-    z_cost = model.z_tables.costs()[z_rows, z.ravel().astype(np.int64) + 128].sum(dtype=np.int64)
-    return float(y_cost + z_cost) / 256
+    return code_length(flat, indexes, weights().gaussian) + code_length(z.ravel(), z_rows, model.z_tables)
+
+
+def code_length(symbols: NDArray[np.int8], rows: NDArray[np.uint16], tables: SymbolTables) -> float:
+    """Bits, unrounded where `SymbolTables.costs` (which serves for escapes) rounds up."""
+    v = symbols.astype(np.int64) - tables.offset[rows]
+    inside = (v >= 0) & (v < tables.length[rows] - 2)
+    v, plain = v[inside], rows[inside]
+    bits = 16 - np.log2(tables.cdf[plain, v + 1] - tables.cdf[plain, v])
+    escapes = tables.costs()[rows[~inside], symbols[~inside].astype(np.int64) + 128]
+    return float(bits.sum() + escapes.sum(dtype=np.int64) / 256)
 
 
 @pytest.mark.parametrize("name", GRAPH_NAMES)
@@ -98,8 +108,6 @@ def test_missing_or_foreign_weights_are_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tables", ["tables.gaussian", "intra.tables.z", "inter.tables.z"])
 def test_weights_with_too_few_tables_are_refused(tables: str, tmp_path: Path) -> None:
     """The coder would read past the end of them."""
-    from safetensors.numpy import load_file, save_file
-
     entries = load_file(WEIGHTS_PATH)
     for part in ("cdf", "length", "offset"):
         entries[f"{tables}.{part}"] = entries[f"{tables}.{part}"][:-1]
