@@ -32,7 +32,7 @@ def _free_port() -> int:
 
 def _latentcast(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "latentcast", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-P", "-m", "latentcast", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 

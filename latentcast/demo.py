@@ -76,7 +76,7 @@ def run_demo(
 
 def _start(command: str, flags: list[str], *, capture: bool) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "latentcast", command, *flags],
+        [sys.executable, "-P", "-m", "latentcast", command, *flags],
         stdout=subprocess.PIPE if capture else None,
         text=True,
         # Control-C in the terminal is for the demo and its viewer; the server ends when they are done.
@@ -108,7 +108,7 @@ def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, 
     flags += ["--headless"] if headless else []
     flags += ["--psnr"] if psnr else []
 
-    viewer = subprocess.Popen([sys.executable, "-m", "latentcast", "view", *flags], stdout=subprocess.DEVNULL)
+    viewer = subprocess.Popen([sys.executable, "-P", "-m", "latentcast", "view", *flags], stdout=subprocess.DEVNULL)
     try:
         code = viewer.wait(seconds + SLACK_S)
     except KeyboardInterrupt:

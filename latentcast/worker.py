@@ -88,8 +88,9 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
+                # -P: a folder named like one of ours in the working directory must not be imported instead.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "latentcast.worker_child", self._module, str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", "latentcast.worker_child", self._module, str(theirs.fileno())],
                     pass_fds=(theirs.fileno(), *self._fds),
                     stdin=subprocess.DEVNULL,
                 )

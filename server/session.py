@@ -45,7 +45,7 @@ LEAVE_TIMEOUT_S = 3.0
 TICK_S = 0.05
 STATS_INTERVAL_S = 1.0
 # Share of a frame interval over which its packets are spread (design: 50-70 %).
-SPREAD = 0.6
+SPREAD = 0.5
 # A P frame that builds on a lost one is lost too; only after this long without the intra frame asked for, ask again.
 INTRA_RETRY_S = 0.25
 # From the pacer to the ack: a round trip, the decoder, and this much of waiting. A viewer that takes longer does not

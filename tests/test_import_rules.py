@@ -33,12 +33,10 @@ EXCEPTIONS: dict[str, set[str]] = {
 }
 
 
-def imports(tree: ast.AST, *, typing_only: bool = False) -> Iterator[str]:
-    """First names of all modules a file imports; those under `if TYPE_CHECKING` only when asked."""
+def imports(tree: ast.AST) -> Iterator[str]:
+    """First names of all modules a file imports, but for what only type checkers see."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            if typing_only:
-                yield from imports(node)
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -46,7 +44,7 @@ def imports(tree: ast.AST, *, typing_only: bool = False) -> Iterator[str]:
             assert node.level == 0, "absolute imports only"
             assert node.module is not None
             yield node.module.partition(".")[0]
-        yield from imports(node, typing_only=typing_only)
+        yield from imports(node)
 
 
 def violations(path: str, source: str) -> set[str]:
