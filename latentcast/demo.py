@@ -109,10 +109,12 @@ def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, 
     flags += ["--psnr"] if psnr else []
 
     viewer = subprocess.Popen([sys.executable, "-P", "-m", "latentcast", "view", *flags], stdout=subprocess.DEVNULL)
+    interrupted = False
     try:
         code = viewer.wait(seconds + SLACK_S)
     except KeyboardInterrupt:
         # The viewer got the same signal and is writing its report.
+        interrupted = True
         code = viewer.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         viewer.send_signal(signal.SIGINT)
@@ -121,6 +123,9 @@ def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, 
         if viewer.poll() is None:
             viewer.kill()
             viewer.wait()
+    if interrupted and code != 0:
+        typer.echo("Stopped before the first picture: there is nothing to report.", err=True)
+        raise SystemExit(130)
     if code == 2:
         raise SystemExit(2)
     if code != 0:

@@ -148,11 +148,11 @@ def check(data: bytes, holes: tuple[tuple[int, int], ...]) -> None:
     assert parts.qp < (64 if parts.intra else 72)
 
 
-@given(st.booleans(), st.integers(0, 63), st.integers(64, 1920), st.integers(64, 1088), st.binary(max_size=30), st.data())
+@given(
+    st.booleans(), st.integers(0, 63), st.integers(64, 1920), st.integers(64, 1088), st.binary(max_size=30), st.data()
+)
 @settings(max_examples=40, deadline=None)
-def test_what_was_written_is_read(
-    intra: bool, qp: int, width: int, height: int, z: bytes, data: st.DataObject
-) -> None:
+def test_what_was_written_is_read(intra: bool, qp: int, width: int, height: int, z: bytes, data: st.DataObject) -> None:
     layout = Layout(width, height)
     cuts = data.draw(st.sets(st.integers(1, layout.positions - 1), max_size=5), label="cuts")
     edges = [0, *sorted(cuts), layout.positions]

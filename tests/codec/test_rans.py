@@ -23,9 +23,7 @@ VECTOR_NAMES = sorted({key.split("__")[0] for key in VECTORS})
 @cache
 def reference_tables(prefix: str) -> SymbolTables:
     with np.load(DCVC_RT / "cdf_tables.npz") as arrays:
-        return SymbolTables.build(
-            arrays[f"{prefix}_cdf"], arrays[f"{prefix}_cdf_length"], arrays[f"{prefix}_offset"]
-        )
+        return SymbolTables.build(arrays[f"{prefix}_cdf"], arrays[f"{prefix}_cdf_length"], arrays[f"{prefix}_offset"])
 
 
 @cache
