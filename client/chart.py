@@ -312,7 +312,8 @@ def _draw_histogram(canvas: _Canvas, totals_ms: NDArray[np.float64], limit_ms: f
 
 
 def _percentiles(totals_ms: NDArray[np.float64]) -> list[float]:
-    return [float(np.percentile(totals_ms, percentile)) for percentile, _ in _PERCENTILES]
+    # Nearest rank, as in the report.
+    return [float(np.percentile(totals_ms, p, method="inverted_cdf")) for p, _ in _PERCENTILES]
 
 
 def _round_step(least: float) -> float:

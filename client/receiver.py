@@ -347,7 +347,7 @@ class Receiver:
             report = self._arrivals.poll(now)
             if report is not None:
                 self._peer.send_feedback(report.to_bytes())
-            if self.config is not None and now >= self.clock.next_ping_time:
+            if self._open and now >= self.clock.next_ping_time:
                 self._peer.send_feedback(self.clock.ping(time.monotonic_ns() // 1000).to_bytes())
             if self.config is not None and self._waiting_for_intra and now >= next_reminder:
                 # Acks may be lost; this one says again that nothing can be decoded.

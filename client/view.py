@@ -30,6 +30,14 @@ def view(settings: ViewSettings, *, notice: Callable[[str], None]) -> Report | N
     """
     if settings.psnr and settings.compare is None:
         raise UserError("--psnr compares with captured pictures; give the server's capture ring with --compare.")
+    if settings.report is not None:
+        # Found out now, not after an hour of watching.
+        try:
+            settings.report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the report folder {settings.report} cannot be made ({error.strerror}); choose another with --report."
+            ) from error
     started = time.monotonic()
     measurement = Measurement(started=started, ring_path=settings.compare, psnr=settings.psnr)
     headless = settings.headless

@@ -130,13 +130,32 @@ def load_settings(*, section: str, flags: dict[str, Any], file: Path | None = No
         sections: dict[str, Any] = {section: given}
         return kind(**sections)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"the setting {name} is {first['input']!r}: {first['msg']}.") from error
+        raise UserError(_in_words(error)) from error
     except SettingsError as error:
         raise UserError(
-            f"an environment variable LATENTCAST_{section.upper()}... is not understood ({error}); write lists and whole "
-            f"sections as JSON, such as LATENTCAST_SERVE__SOURCE='[\"pattern\"]'."
+            f"an environment variable LATENTCAST_{section.upper()}... is not understood ({error}); write lists and "
+            f"whole sections as JSON, such as LATENTCAST_SERVE__SOURCE='[\"pattern\"]'."
         ) from error
     except ValueError as error:
         raise UserError(f"the configuration file {file or DEFAULT_FILE} is not valid TOML ({error}).") from error
+
+
+def _in_words(error: ValidationError) -> str:
+    """One sentence on the first problem: which setting, what was seen, what is allowed."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    name, seen, limits = ".".join(path), first["input"], first.get("ctx", {})
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {name}; `latentcast {path[0]} --help` lists those there are."
+    if path[-1] == "stream":
+        return f"the stream name {seen!r} is not one; use 1 to 64 letters, digits, dots, dashes and underscores."
+    if "size" in path:
+        return (
+            f"the setting {path[0]}.size is {seen!r}; write width and height in pixels as a list, such as [640, 360]."
+        )
+    allowed = first["msg"].removeprefix("Input should be ")
+    if "ge" in limits or "gt" in limits:
+        allowed = f"{limits.get('ge', limits.get('gt'))} or more"
+    elif "le" in limits:
+        allowed = f"{limits['le']} or less"
+    return f"the setting {name} is {seen!r}; expected {allowed}."

@@ -16,21 +16,20 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from latentcast.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Below the event loops, so that a packet is never late because the codec computes.
-NICENESS = 5
 # A child that ignores the closed pipe for this long is killed.
 STOP_TIMEOUT_S = 2.0
+_LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,8 @@ class Worker:
         self._on_result = on_result
         self._on_death = on_death
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection[Any, Any] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._refusal: str | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
         self.ready = False
         self.busy = False
 
@@ -82,9 +80,8 @@ class Worker:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the child. Raises OSError when the system has no process or memory left."""
+        """Start the child, at first or after its death. Raises OSError when the system has no process left."""
         assert self._process is None, "a worker is started once at a time"
-        self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -97,69 +94,72 @@ class Worker:
             except BaseException:
                 ours.close()
                 raise
-        self._pipe = Connection(ours.detach())
-        self._refusal = None
         self.ready = self.busy = False
-        self._pipe.send(self._arguments)
-        self._loop.add_reader(self._pipe.fileno(), self._on_readable)
+        self._task = asyncio.get_running_loop().create_task(self._listen(ours, self._process), name=self._module)
 
     def submit(self, job: Any) -> None:
         """Hand a job to the idle child. A child that is gone is reported through on_death, not raised here."""
         assert self.ready
         assert not self.busy, "the child takes one job at a time"
-        assert self._pipe is not None
+        assert self._writer is not None
         self.busy = True
-        try:
-            self._pipe.send(job)
-        except OSError:
-            self._died()
+        # One job is under way at a time, so this buffer holds at most one.
+        self._writer.write(_framed(job))
 
     async def stop(self) -> None:
         """End the child and wait for it. Safe to call at any time, also twice."""
-        process = self._detach()
+        task, self._task = self._task, None
+        process, self._process = self._process, None
+        self.ready = self.busy = False
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         if process is not None:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, _end, process))
 
-    def _on_readable(self) -> None:
-        pipe = self._pipe
-        while pipe is not None and pipe is self._pipe:
-            try:
-                if not pipe.poll():
-                    return
-                message = pipe.recv()
-            except (EOFError, OSError, pickle.UnpicklingError):
-                self._died()
-                return
-            if isinstance(message, Started):
-                self.ready = True
-                self._on_ready()
-            elif isinstance(message, Refused):
-                self._refusal = message.message
-            else:
-                self.busy = False
-                self._on_result(message)
-
-    def _died(self) -> None:
-        process = self._detach()
-        if process is None:
-            return
-        code = _end(process)
-        reason = self._refusal
-        if reason is None:
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-            reason = f"the {self._module} process {how}."
-        self._on_death(reason)
-
-    def _detach(self) -> subprocess.Popen[bytes] | None:
-        """Forget the child and close the pipe, which tells it to end."""
-        process, self._process = self._process, None
-        if self._pipe is not None:
-            assert self._loop is not None
-            self._loop.remove_reader(self._pipe.fileno())
-            self._pipe.close()
-            self._pipe = None
+    async def _listen(self, pipe: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        """Pass the child's messages on until it is gone, then say why. Cancelled by `stop`."""
+        refusal: str | None = None
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=pipe)
+        except BaseException:
+            pipe.close()
+            raise
+        try:
+            writer.write(_framed(self._arguments))
+            self._writer = writer
+            while True:
+                (size,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                message = pickle.loads(await reader.readexactly(size))
+                if isinstance(message, Started):
+                    self.ready = True
+                    self._on_ready()
+                elif isinstance(message, Refused):
+                    refusal = message.message
+                else:
+                    self.busy = False
+                    self._on_result(message)
+        except (asyncio.IncompleteReadError, OSError):
+            log.debug("%s closed its pipe", self._module)
+        except Exception:
+            # A message that we could not use is our own mistake; starting afresh is better than standing still.
+            log.exception("a message of %s could not be used", self._module)
+        finally:
+            self._writer = None
+            # Closing the pipe is what tells the child to end.
+            writer.close()
         self.ready = self.busy = False
-        return process
+        self._process = self._task = None
+        code = await asyncio.get_running_loop().run_in_executor(None, _end, process)
+        if refusal is None:
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            refusal = f"the {self._module} process {how}."
+        self._on_death(refusal)
+
+
+def _framed(message: Any) -> bytes:
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(data)) + data
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
@@ -176,21 +176,28 @@ def run_worker(make_handler: Callable[[Any], Callable[[Any], Any]], *, fd: int) 
     A UserError from make_handler is passed to the parent as its message. Anything else ends the process with a
     traceback on stderr, and the parent decides what comes next.
     """
-    # Control-C goes to the whole process group; the parent decides when its child ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Workers are small beside the network library's own threads; a second BLAS pool would only fight for the cores.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    os.nice(NICENESS)
-    pipe: Connection[Any, Any] = Connection(fd)
-    try:
+    with socket.socket(fileno=fd) as pipe, pipe.makefile("rwb") as stream:
+
+        def receive() -> Any:
+            prefix = stream.read(_LENGTH.size)
+            if len(prefix) < _LENGTH.size:
+                raise EOFError
+            (size,) = _LENGTH.unpack(prefix)
+            return pickle.loads(stream.read(size))
+
+        def send(message: Any) -> None:
+            stream.write(_framed(message))
+            stream.flush()
+
         try:
-            handler = make_handler(pipe.recv())
-        except UserError as error:
-            pipe.send(Refused(str(error)))
-            return
-        pipe.send(Started(os.getpid()))
-        while True:
-            pipe.send(handler(pipe.recv()))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
+            try:
+                handler = make_handler(receive())
+            except UserError as error:
+                send(Refused(str(error)))
+                return
+            send(Started(os.getpid()))
+            while True:
+                send(handler(receive()))
+        except (EOFError, BrokenPipeError, ConnectionResetError, pickle.UnpicklingError):
+            # The parent is gone: nobody wants the rest.
+            os._exit(0)

@@ -10,6 +10,7 @@ The viewer's side of WHEP is a Latentcast client: a browser's WHEP player can co
 import asyncio
 import hmac
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -176,7 +177,7 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
             await site.start()
         except OSError as error:
             raise UserError(
-                f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); choose another "
+                f"cannot listen on {settings.host} port {settings.port} ({_cause(error)}); choose another "
                 f"with --port, or 0 for any free one."
             ) from error
         stream.start()
@@ -201,3 +202,8 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
         await asyncio.wait([measuring])
         await stream.stop()
         await runner.cleanup()
+
+
+def _cause(error: OSError) -> str:
+    """asyncio wraps the system's words in its own; the user needs the former."""
+    return os.strerror(error.errno).lower() if error.errno is not None and error.errno > 0 else str(error)

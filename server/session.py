@@ -36,7 +36,7 @@ from transport.wire import (
 
 log = logging.getLogger(__name__)
 
-# From the answer to the hello: ICE and DTLS take a second on a bad path.
+# Without a hello and without a ping: ICE and DTLS take a second on a bad path. A viewer whose decoder still loads pings.
 SETUP_TIMEOUT_S = 10.0
 # A live viewer reports every 40 ms and pings every second; this long without anything, it is gone.
 SILENCE_TIMEOUT_S = 5.0
@@ -102,8 +102,7 @@ class ViewerSession:
         self.live = False
         self.estimator = estimator
         self.pacer = Pacer()
-        self.malformed = 0
-        """Messages that did not parse, on any channel."""
+        self._unparsed = 0
         self.bytes_sent = 0
         self.packets_sent = 0
         self.frames_sent = 0
@@ -144,6 +143,11 @@ class ViewerSession:
         answer = await self._peer.answer(offer)
         self._ticker = self._loop.create_task(self._tick(), name=f"session {self.id[:6]}")
         return answer
+
+    @property
+    def malformed(self) -> int:
+        """Messages that did not parse, or that nobody expected, on any channel."""
+        return self._unparsed + self._peer.unexpected
 
     @property
     def target_bps(self) -> float:
@@ -224,7 +228,7 @@ class ViewerSession:
     def _on_control(self, text: str) -> None:
         message = control.parse_client_message(text)
         if message is None:
-            self.malformed += 1
+            self._unparsed += 1
         elif isinstance(message, Bye):
             self._leave()
         elif not self.live and self._left is None:
@@ -264,9 +268,9 @@ class ViewerSession:
         now = time.monotonic()
         message = parse_feedback(data)
         if message is None:
-            self.malformed += 1
+            self._unparsed += 1
             version = wire_version(data)
-            if version != WIRE_VERSION and self.malformed == 1:
+            if version != WIRE_VERSION and self._unparsed == 1:
                 log.warning("session %s: feedback of wire version %s, ours is %d", self.id[:6], version, WIRE_VERSION)
             return
         self._heard = now
@@ -337,7 +341,7 @@ class ViewerSession:
                 self._target_area += self.target_bps * (now - last)
                 self._target_seconds += now - last
             last = now
-            if not self.live and self._left is None and now - self._created > SETUP_TIMEOUT_S:
+            if not self.live and self._left is None and now - max(self._created, self._heard) > SETUP_TIMEOUT_S:
                 self._close_soon("no hello came in time")
             elif self._left is not None and now - self._left > LEAVE_TIMEOUT_S:
                 self._close_soon("the viewer left")

@@ -151,9 +151,9 @@ class Peer:
         ice_servers: Sequence[str] = (),
         on_open: Callable[[], None],
         on_closed: Callable[[str], None],
-        on_control: Callable[[str], None] = lambda _: None,
-        on_media: Callable[[bytes], None] = lambda _: None,
-        on_feedback: Callable[[bytes], None] = lambda _: None,
+        on_control: Callable[[str], None] | None = None,
+        on_media: Callable[[bytes], None] | None = None,
+        on_feedback: Callable[[bytes], None] | None = None,
     ) -> None:
         # An explicit list, also an empty one: aiortc's default is a public STUN server.
         servers = [RTCIceServer(urls=url) for url in ice_servers]
@@ -161,13 +161,15 @@ class Peer:
         self._channels: dict[str, RTCDataChannel] = {}
         self._on_open = on_open
         self._on_closed = on_closed
-        self._handlers: dict[str, Callable[[Any], None]] = {
+        self._handlers: dict[str, Callable[[Any], None] | None] = {
             "control": on_control,
             "media": on_media,
             "feedback": on_feedback,
         }
         self._opened = False
         self._closed = False
+        self.unexpected = 0
+        """Messages of a kind or on a channel that nothing is expected of; dropped."""
         self.refused = 0
         """Messages not sent because the channel was not open or had too much waiting."""
         self._pc.on("connectionstatechange", self._on_state)
@@ -259,7 +261,11 @@ class Peer:
         expected = str if label == "control" else bytes
 
         def on_message(message: str | bytes) -> None:
-            if isinstance(message, expected) and not self._closed:
+            if self._closed:
+                return
+            if handler is None or not isinstance(message, expected):
+                self.unexpected += 1
+            else:
                 handler(message)
 
         channel.on("message", on_message)

@@ -75,7 +75,9 @@ def pad(planes: Planes) -> Planes:
     """Replicated to multiples of 16, as the networks take it."""
     _, height, width = planes.shape
     layout = Layout(width, height)
-    return np.pad(planes, ((0, 0), (0, layout.padded_height - height), (0, layout.padded_width - width)), mode="edge")
+    margins = ((0, 0), (0, layout.padded_height - height), (0, layout.padded_width - width))
+    padded: Planes = np.pad(planes, margins, mode="edge")
+    return padded
 
 
 def moving_picture(width: int, height: int, t: int) -> Planes:
@@ -85,7 +87,9 @@ def moving_picture(width: int, height: int, t: int) -> Planes:
     texture = 22 * np.sin(u / 5.1) * np.cos(v / 7.3) + 30 * np.sin((u + 2 * v) / 31) + 9 * np.sin(u / 1.9 + v / 2.3)
     disc = 70 * ((x - (40 + 4 * t) % width) ** 2 + (y - height / 2) ** 2 < (height / 6) ** 2)
     luma = 110 + texture + disc
-    return np.clip(np.stack((luma, 128 + texture / 2, 128 - 0.4 * texture - disc / 4)), 0, 255).astype(np.uint8)
+    planes = np.stack((luma, 128 + texture / 2, 128 - 0.4 * texture - disc / 4))
+    picture: Planes = np.clip(planes, 0, 255).astype(np.uint8)
+    return picture
 
 
 def psnr_db(a: NDArray[np.number], b: NDArray[np.number], *, peak: float) -> float:

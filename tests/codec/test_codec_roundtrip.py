@@ -18,9 +18,9 @@ from codec.decoder import Decoder
 from codec.encoder import DEFAULT_SLICE_BYTES, Encoder
 from codec.state import State
 from latentcast.errors import BitstreamError, UserError
-from tests.codec.samples import Planes, decoder_engine, encoder_engine, moving_picture, psnr_db, weights
+from tests.codec.samples import Planes, decoder_engine, encoder_engine, moving_picture, pad, psnr_db, weights
 
-# The two graphs of a side differ in how they were fused, so their floats differ in the last bits.
+# On a machine where the graphs of the two sides are not fused alike, their floats differ in the last bits.
 STATE_TOLERANCE = 1e-3
 REACH_PX = {"intra": 56, "inter": 48}
 STATE_REACH_PX = {"intra": 64, "inter": 32}
@@ -56,6 +56,16 @@ def test_the_decoder_follows_the_encoder(size: tuple[int, int], frames: int) -> 
         assert psnr_db(frame.planes[0], source[0], peak=255) > 20
         ends = [*coded.slice_offsets[1:], len(coded.data)]
         assert all(end - begin <= DEFAULT_SLICE_BYTES for begin, end in zip(coded.slice_offsets, ends, strict=True))
+
+
+def test_pictures_are_padded_by_replication() -> None:
+    """Twice, with other content first: the padding must not come from the picture before."""
+    coding, padded = encoder(150, 90), encoder(160, 96)
+    for t in (5, 0):
+        _, coded = coding.encode(None, moving_picture(150, 90, t), qp=40, frame_id=t)
+        _, expected = padded.encode(None, pad(moving_picture(150, 90, t)), qp=40, frame_id=t)
+        # Behind the sizes in the header, the same bytes.
+        assert coded.data[8:] == expected.data[8:]
 
 
 @pytest.mark.parametrize("size", [(62, 64), (64, 32), (1922, 1080), (1920, 1090)])

@@ -87,7 +87,7 @@ def test_graphs_were_exported_from_the_shipped_weights(name: GraphName) -> None:
 
 def test_graphs_of_other_weights_are_refused() -> None:
     with pytest.raises(
-        UserError, match="exported from weights .* but the weights file is 000000000000; export"
+        UserError, match=r"exported from weights .* but the weights file is 000000000000; export"
     ) as caught:
         OnnxDecoder(weights_sha256="0" * 64)
     assert "\n" not in str(caught.value)

@@ -50,5 +50,5 @@ def test_quality_cycle_offsets() -> None:
 
 @pytest.mark.parametrize("base", [-1, 64])
 def test_a_base_qp_out_of_range_is_refused(base: int) -> None:
-    with pytest.raises(ValueError, match="outside 0..63"):
+    with pytest.raises(ValueError, match=r"outside 0\.\.63"):
         inter_row(base, 0)

@@ -37,6 +37,7 @@ def weights_file() -> dict[str, Tensor]:
 @cache
 def nano() -> Nano:
     torch.set_grad_enabled(False)
+    torch.set_num_threads(1)
     return Nano().load(weights_file())
 
 

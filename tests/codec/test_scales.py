@@ -59,8 +59,8 @@ def by_the_book(z: NDArray[np.int8], network: str, rows: int, columns: int) -> N
     x = depthwise(x, "dw2")
     x = clamp(conv_1x1(x, "mix", 12))
     u = conv_1x1(x, "out", 12)
-    index = np.clip((u * 6529 + 3721887) >> 16, 0, 127)
-    return index[:, :rows, :columns].astype(np.uint16)
+    index: NDArray[np.uint16] = np.clip((u * 6529 + 3721887) >> 16, 0, 127).astype(np.uint16)
+    return index[:, :rows, :columns]
 
 
 def channel_first(flat: NDArray[np.uint16], rows: int, columns: int) -> NDArray[np.uint16]:
