@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from codec.bitstream import Hole
 from codec.decoder import Decoder
+from codec.drift import arithmetic_fingerprint
 from codec.layout import MAX_HEIGHT, MAX_WIDTH
 from codec.profiles import open_decoder_engine
 from codec.state import StateRing
@@ -80,8 +81,20 @@ def picture_view(buffer: SharedBuffer, *, width: int, height: int) -> NDArray[np
     return np.frombuffer(buffer.view, np.uint8, count=3 * width * height).reshape(3, height, width)
 
 
-Job = Configure | DecodeJob
-Result = Configured | DecodeResult | DecodeFailure
+@dataclass(frozen=True, slots=True)
+class AskFingerprint:
+    """First job: name the arithmetic of this machine (codec.drift)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Answer to AskFingerprint."""
+
+    value: str
+
+
+Job = AskFingerprint | Configure | DecodeJob
+Result = Fingerprint | Configured | DecodeResult | DecodeFailure
 
 
 def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
@@ -115,6 +128,8 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
 
     def handle(job: Job) -> Result:
         nonlocal decoder
+        if isinstance(job, AskFingerprint):
+            return Fingerprint(arithmetic_fingerprint(engine))
         if isinstance(job, Configure):
             states.clear()
             decoder = Decoder(engine, weights, width=job.width, height=job.height)

@@ -24,6 +24,7 @@ from client.decoder_worker import (
     DecodeFailure,
     DecodeJob,
     DecodeResult,
+    Fingerprint,
     Result,
     picture_view,
 )
@@ -84,6 +85,7 @@ class Receiver:
         buffer: SharedBuffer,
         *,
         weights_sha256: str,
+        fingerprint: str | None,
         ice_servers: Sequence[str],
         on_picture: Callable[[Picture], None],
         on_config: Callable[[Config], None],
@@ -97,6 +99,8 @@ class Receiver:
         self._worker = worker
         self._buffer = buffer
         self._weights_sha256 = weights_sha256
+        self._fingerprint = fingerprint
+        """Of the decoder's arithmetic; None until the decoder process has said it."""
         self._on_picture = on_picture
         self._on_config = on_config
         self._on_end = on_end
@@ -179,7 +183,7 @@ class Receiver:
 
     def _greet(self) -> None:
         """Ask for the stream, once both the channels and the decoder are there: frames sent earlier would be lost."""
-        if not self._open or self._greeted or not self._worker.ready:
+        if not self._open or self._greeted or self._fingerprint is None:
             return
         self._greeted = True
         hello = Hello(
@@ -188,6 +192,7 @@ class Receiver:
             bitstream=BITSTREAM_VERSION,
             profile=PROFILE,
             weights=self._weights_sha256,
+            fingerprint=self._fingerprint,
             program=f"latentcast {__version__}",
         )
         self._peer.send_control(hello.model_dump_json())
@@ -282,8 +287,9 @@ class Receiver:
             frame = self._decoding = self._queue.popleft()
             worker.submit(DecodeJob(frame.frame_id, frame.reference_id, frame.data, frame.holes))
 
-    def on_worker_ready(self) -> None:
+    def on_decoder(self, fingerprint: str) -> None:
         """The decoder process is (again) there: it knows neither the size nor any state."""
+        self._fingerprint = fingerprint
         self._configured = False
         self._decoding = None
         self._drop_queue()
@@ -294,7 +300,7 @@ class Receiver:
     def on_result(self, result: Result) -> None:
         """What the decoder process made of its job."""
         frame, self._decoding = self._decoding, None
-        if not self._ended and frame is not None and not isinstance(result, Configured):
+        if not self._ended and frame is not None and not isinstance(result, Configured | Fingerprint):
             if isinstance(result, DecodeFailure):
                 log.debug("frame %d cannot be decoded: %s", result.frame_id, result.reason)
                 self._waiting_for_intra = True
@@ -353,7 +359,7 @@ class Receiver:
                 # Acks may be lost; this one says again that nothing can be decoded.
                 next_reminder = now + 0.3
                 self._peer.send_feedback(self._acks.message(True).to_bytes())
-            if not self._worker.ready:
+            if self._fingerprint is None:
                 self._heard = now
             elif self.config is None and now - max(self._created, self._heard) > SETUP_TIMEOUT_S:
                 self._end(f"no connection came up within {SETUP_TIMEOUT_S:.0f} s")

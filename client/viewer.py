@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from client.decoder_worker import BUFFER_BYTES, DecoderSetup
+from client.decoder_worker import BUFFER_BYTES, AskFingerprint, DecoderSetup, Fingerprint
 from client.measurement import Measurement, PresentedFrame, Session
 from client.picture import Picture
 from client.receiver import Receiver
@@ -67,6 +67,7 @@ class Viewer:
         self._buffer = SharedBuffer.create(BUFFER_BYTES)
         self._worker = self._make_worker()
         self._receiver: Receiver | None = None
+        self._fingerprint: str | None = None
         self._ended: asyncio.Future[tuple[str, bool]] | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -194,6 +195,7 @@ class Viewer:
             self._worker,
             self._buffer,
             weights_sha256=file_sha256(WEIGHTS_PATH),
+            fingerprint=self._fingerprint,
             ice_servers=self._settings.ice_servers,
             on_picture=self._on_picture,
             on_config=self._on_config,
@@ -260,19 +262,23 @@ class Viewer:
         )
 
     def _on_worker_ready(self) -> None:
-        if self._receiver is not None:
-            self._receiver.on_worker_ready()
+        self._worker.submit(AskFingerprint())
 
     def _on_worker_result(self, result: object) -> None:
         self._decoder_deaths = 0
-        if self._receiver is not None:
+        if isinstance(result, Fingerprint):
+            self._fingerprint = result.value
+            if self._receiver is not None:
+                self._receiver.on_decoder(result.value)
+        elif self._receiver is not None:
             self._receiver.on_result(result)  # type: ignore[arg-type]  # whatever our own child sends
 
     def _on_worker_death(self, reason: str) -> None:
         self._decoder_deaths += 1
-        if self._decoder_deaths > MAX_DECODER_DEATHS:
+        if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
             if self._ended is not None:
-                _set(self._ended, (f"the decoder keeps failing: {reason}", True))
+                why = reason if self._worker.refused else f"the decoder keeps failing: {reason}"
+                _set(self._ended, (why, True))
             return
         self._say(f"{reason[:1].upper()}{reason[1:]} It is started again")
         self._worker.start()

@@ -41,7 +41,8 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
+    # Five digits are plenty, and only 0 to 9: isdigit alone also takes superscripts.
+    if not (cross and all(side.isascii() and side.isdigit() and len(side) <= 5 for side in (width, height))):
         raise UserError(f"the size {text!r} was not understood; write width x height in pixels, such as 640x360.")
     return int(width), int(height)
 

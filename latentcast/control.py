@@ -38,6 +38,8 @@ class Hello(_Message):
     """Codec profile the client decodes."""
     weights: Sha256
     """SHA-256 of its weights file."""
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Names the arithmetic of its decoder (codec.drift)."""
     program: Annotated[str, Field(max_length=64)]
     """Name and version, for logs."""
 

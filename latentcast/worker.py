@@ -74,6 +74,8 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self.ready = False
         self.busy = False
+        self.refused = False
+        """The child said that it cannot use its arguments: starting it again would change nothing."""
 
     @property
     def pid(self) -> int | None:
@@ -94,7 +96,7 @@ class Worker:
             except BaseException:
                 ours.close()
                 raise
-        self.ready = self.busy = False
+        self.ready = self.busy = self.refused = False
         self._task = asyncio.get_running_loop().create_task(self._listen(ours, self._process), name=self._module)
 
     def submit(self, job: Any) -> None:
@@ -135,7 +137,7 @@ class Worker:
                     self.ready = True
                     self._on_ready()
                 elif isinstance(message, Refused):
-                    refusal = message.message
+                    self.refused, refusal = True, message.message
                 else:
                     self.busy = False
                     self._on_result(message)

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codec.profiles import open_encoder
+from codec.drift import arithmetic_fingerprint
+from codec.profiles import open_decoder_engine, open_encoder
 from codec.state import StateRing
 from latentcast.shared_buffer import SharedBuffer
 from server.frame_slots import slot_views
@@ -24,6 +25,18 @@ class EncoderSetup:
     height: int
     threads: int
     max_slice_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskFingerprint:
+    """First job: name the arithmetic of this machine (codec.drift)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Answer to AskFingerprint."""
+
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,11 @@ class EncodeResult:
     done_us: int
 
 
-def make_handler(setup: EncoderSetup) -> Callable[[EncodeJob], EncodeResult]:
+Job = AskFingerprint | EncodeJob
+Result = Fingerprint | EncodeResult
+
+
+def make_handler(setup: EncoderSetup) -> Callable[[Job], Result]:
     pictures = slot_views(SharedBuffer(setup.fd, setup.buffer_bytes), width=setup.width, height=setup.height)
     encoder = open_encoder(
         width=setup.width, height=setup.height, threads=setup.threads, max_slice_bytes=setup.max_slice_bytes
@@ -73,4 +90,10 @@ def make_handler(setup: EncoderSetup) -> Callable[[EncodeJob], EncodeResult]:
             done_us=time.monotonic_ns() // 1000,
         )
 
-    return encode
+    def handle(job: Job) -> Result:
+        if isinstance(job, AskFingerprint):
+            # The encoder's states are those of the decoder's graphs to the last bit, so the latter can speak for both.
+            return Fingerprint(arithmetic_fingerprint(open_decoder_engine(threads=setup.threads)[0]))
+        return encode(job)
+
+    return handle

@@ -36,7 +36,7 @@ from transport.wire import (
 
 log = logging.getLogger(__name__)
 
-# Without a hello and without a ping: ICE and DTLS take a second on a bad path. A viewer whose decoder still loads pings.
+# Without a hello and without a ping: ICE and DTLS take a second on a bad path. A viewer pings while its decoder loads.
 SETUP_TIMEOUT_S = 10.0
 # A live viewer reports every 40 ms and pings every second; this long without anything, it is gone.
 SILENCE_TIMEOUT_S = 5.0
@@ -93,6 +93,7 @@ class ViewerSession:
         estimator: BandwidthEstimator,
         frame_interval_s: float,
         ice_servers: Sequence[str],
+        fingerprint: str,
         config: Callable[[], Config],
         vitals: Callable[[], StreamVitals],
         on_wants_intra: Callable[[], None],
@@ -100,6 +101,8 @@ class ViewerSession:
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.live = False
+        self.drifts = False
+        """The viewer's arithmetic differs from the encoder's, so its states slowly come apart (codec.drift)."""
         self.estimator = estimator
         self.pacer = Pacer()
         self._unparsed = 0
@@ -107,6 +110,7 @@ class ViewerSession:
         self.packets_sent = 0
         self.frames_sent = 0
         self._frame_interval_s = frame_interval_s
+        self._fingerprint = fingerprint
         self._config = config
         self._vitals = vitals
         self._on_wants_intra = on_wants_intra
@@ -261,6 +265,9 @@ class ViewerSession:
             log.info("session %s: viewer %s is live", self.id[:6], hello.program)
             self._send(config)
             self.live = True
+            self.drifts = hello.fingerprint != self._fingerprint
+            if self.drifts:
+                log.info("session %s: its arithmetic differs from ours: intra frames are put in", self.id[:6])
             self._heard = time.monotonic()
             self._ask_for_intra()
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from codec.drift import FLOAT32_INTRA_FRAMES
 from codec.layout import Layout
 from codec.nano.weights import WEIGHTS_PATH, file_sha256
 from codec.profiles import PROFILE
@@ -24,7 +25,7 @@ from latentcast.statistics import Window
 from latentcast.vitals import LoopLag, resident_mb
 from latentcast.worker import Worker
 from server.capture import Capture
-from server.encoder_worker import EncodeJob, EncodeResult, EncoderSetup
+from server.encoder_worker import AskFingerprint, EncodeJob, EncodeResult, EncoderSetup, Fingerprint, Result
 from server.frame_slots import CapturedFrame, FrameSlots
 from server.rate_controller import Choice, RateController
 from server.session import PacketisedFrame, StreamVitals, ViewerSession
@@ -78,7 +79,10 @@ class Stream:
         self._rate = RateController(positions=layout.positions)
         self._coded_fps = self.fps
         self._last_submit = 0.0
+        self._fingerprint: str | None = None
+        """Of the encoder's arithmetic; None until the encoder process has said it."""
         self._intra_wanted = False
+        self._frames_since_intra = 0
         self._newest_captured = -1
         self._newest_state: int | None = None
         self._in_flight: tuple[CapturedFrame, Choice, float] | None = None
@@ -93,7 +97,7 @@ class Stream:
     @property
     def ready(self) -> bool:
         """The encoder is warm and the source runs."""
-        return self._worker.ready and self.failure is None and self._newest_captured >= 0
+        return self._fingerprint is not None and self.failure is None and self._newest_captured >= 0
 
     def start(self) -> None:
         """Start the encoder process and the capture thread."""
@@ -132,6 +136,7 @@ class Stream:
             ),
             frame_interval_s=1 / self.fps,
             ice_servers=settings.ice_servers,
+            fingerprint=self._fingerprint or "",
             config=self._config,
             vitals=self._vitals,
             on_wants_intra=self._want_intra,
@@ -202,7 +207,8 @@ class Stream:
         self._last_submit = now
         target_bps = self.target_bps
         choice = self._rate.choose(target_bps=target_bps, fps=self._paced_fps)
-        reference = None if self._intra_wanted else self._newest_state
+        refresh = self._frames_since_intra >= FLOAT32_INTRA_FRAMES and any(session.drifts for session in live)
+        reference = None if self._intra_wanted or refresh else self._newest_state
         self._intra_wanted = False
         self._in_flight = (frame, choice, target_bps)
         self._worker.submit(EncodeJob(frame.slot, frame.frame_id, reference, choice.inter_qp, choice.intra_qp))
@@ -210,6 +216,13 @@ class Stream:
     @property
     def _paced_fps(self) -> float:
         return max(1.0, min(self.fps, self._coded_fps))
+
+    def _on_result(self, result: Result) -> None:
+        if isinstance(result, Fingerprint):
+            self._fingerprint = result.value
+            self._pump()
+        else:
+            self._on_coded(result)
 
     def _on_coded(self, result: EncodeResult) -> None:
         assert self._in_flight is not None
@@ -230,6 +243,7 @@ class Stream:
         )
         size = sum(len(packet) for packet in packets)
         intra = result.reference_id is None
+        self._frames_since_intra = 1 if intra else self._frames_since_intra + 1
         self._rate.on_coded(
             choice, size_bytes=size, qp=result.qp, intra=intra, target_bps=target_bps, fps=self._paced_fps
         )
@@ -259,8 +273,8 @@ class Stream:
             module="server.encoder_worker",
             arguments=setup,
             fds=(setup.fd,),
-            on_ready=self._pump,
-            on_result=self._on_coded,
+            on_ready=lambda: self._worker.submit(AskFingerprint()),
+            on_result=self._on_result,
             on_death=self._on_encoder_death,
         )
 
@@ -273,6 +287,9 @@ class Stream:
             self._slots.release()
         # The states died with the process, so the next frame is intra for everybody.
         self._newest_state = None
+        if self._worker.refused:
+            self._fail(reason)
+            return
         if self._barren_restarts >= len(RESTART_DELAYS_S):
             self._fail(f"the encoder keeps failing: {reason}")
             return

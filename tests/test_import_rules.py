@@ -19,7 +19,17 @@ ALLOWED: dict[str, set[str]] = {
     "codec": {"numpy", "numba", "onnxruntime", "av", "safetensors", "latentcast"},
     "transport": {"numpy", "zfec"},
     "server": NETWORK
-    | {"numpy", "av", "prometheus_client", "uvloop", "pydantic", "pydantic_settings", "codec", "transport", "latentcast"},
+    | {
+        "numpy",
+        "av",
+        "prometheus_client",
+        "uvloop",
+        "pydantic",
+        "pydantic_settings",
+        "codec",
+        "transport",
+        "latentcast",
+    },
     "client": NETWORK
     | {"numpy", "av", "pygame", "uvloop", "pydantic", "pydantic_settings", "codec", "transport", "latentcast"},
     # Its workers and vitals are what both ends run: they have an event loop, never a network.

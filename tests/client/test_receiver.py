@@ -75,6 +75,7 @@ class Session:
             cast(Worker, self.worker),
             self.buffer,
             weights_sha256="0" * 64,
+            fingerprint="0" * 32,
             ice_servers=(),
             on_picture=self.pictures.append,
             on_config=lambda config: None,
@@ -107,9 +108,7 @@ class Session:
         self.receiver.on_result(result)
 
     def decoded(self, frame_id: int, *, intact: bool = True) -> None:
-        self.done(
-            DecodeResult(frame_id, intra=False, qp=20, intact=intact, slices_missing=0, started_us=1, done_us=2)
-        )
+        self.done(DecodeResult(frame_id, intra=False, qp=20, intact=intact, slices_missing=0, started_us=1, done_us=2))
 
     @property
     def jobs(self) -> list[int]:
@@ -259,7 +258,7 @@ async def test_a_decoder_that_was_started_again_knows_nothing() -> None:
     session.send(0, reference_id=None)
     session.send(1, reference_id=0)
     session.worker.busy = False
-    session.receiver.on_worker_ready()
+    session.receiver.on_decoder("0" * 32)
     assert session.worker.jobs[-1] == Configure(WIDTH, HEIGHT)
     session.done(Configured())
     assert session.receiver.waiting_for_intra

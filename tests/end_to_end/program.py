@@ -1,4 +1,4 @@
-"""The program under test: a real server process, real viewers, and a client that speaks the protocol and nothing more."""
+"""The program under test: a real server process, real viewers, and a client that speaks the protocol and no more."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from latentcast import control
 from latentcast.config import ViewSettings
 from latentcast.control import Hello
 from transport.webrtc import Peer, use_host_addresses
-from transport.wire import WIRE_VERSION
+from transport.wire import WIRE_VERSION, FrameAcks, FrameStatus, MediaPacket, parse_media
 
 # Small enough for two cores that do other things as well; large enough for the bar code.
 SIZE, FPS = (192, 128), 20
@@ -144,6 +144,8 @@ class BareClient:
         self.closed = asyncio.Event()
         self.control: list[str] = []
         self.media = 0
+        self.frames: dict[int, bool] = {}
+        """Frames of which packets came in, by id, and whether they are intra."""
         self._whep = WhepClient(endpoint_of(url, "live"), token=None)
         self.peer = Peer(
             on_open=self.opened.set,
@@ -154,6 +156,12 @@ class BareClient:
 
     def _on_media(self, data: bytes) -> None:
         self.media += 1
+        packet = parse_media(data)
+        if isinstance(packet, MediaPacket):
+            self.frames[packet.frame_id] = packet.reference_id is None
+            # A viewer that acknowledges nothing is soon held back.
+            acks = FrameAcks(False, packet.frame_id, ((packet.frame_id, FrameStatus.INTACT),))
+            self.peer.send_feedback(acks.to_bytes())
 
     async def connect(self) -> None:
         use_host_addresses(["127.0.0.1"])
@@ -162,13 +170,14 @@ class BareClient:
         async with asyncio.timeout(TIMEOUT_S):
             await self.opened.wait()
 
-    def hello(self, *, wire: int = WIRE_VERSION) -> None:
+    def hello(self, *, wire: int = WIRE_VERSION, fingerprint: str = "0" * 32) -> None:
         message = Hello(
             protocol=control.PROTOCOL_VERSION,
             wire=wire,
             bitstream=BITSTREAM_VERSION,
             profile=PROFILE,
             weights=file_sha256(WEIGHTS_PATH),
+            fingerprint=fingerprint,
             program="a test",
         )
         self.peer.send_control(message.model_dump_json())

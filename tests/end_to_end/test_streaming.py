@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from client.receiver import Receiver
+from codec.drift import FLOAT32_INTRA_FRAMES
 from latentcast import barcode
 from latentcast.control import Error, parse_server_message
 from latentcast.report import STAGES, read_report
@@ -185,6 +186,20 @@ async def test_garbage_on_every_channel_is_counted_and_hurts_nobody(server: Serv
         assert not client.closed.is_set()
         await client.close()
         await watch.more(5)
+
+
+@pytest.mark.asyncio
+async def test_a_viewer_whose_arithmetic_differs_gets_intra_frames(server: Server) -> None:
+    client = BareClient(server.url)
+    try:
+        await client.connect()
+        client.hello(fingerprint="0" * 32)
+        await until(lambda: len(client.frames) >= FLOAT32_INTRA_FRAMES + 4)
+        intra = [intra for _, intra in sorted(client.frames.items())]
+    finally:
+        await client.close()
+    assert intra[0]
+    assert any(intra[8 : FLOAT32_INTRA_FRAMES + 4]), "its states would come apart"
 
 
 @pytest.mark.asyncio

@@ -11,7 +11,9 @@ from latentcast.control import Bye, Config, Error, Hello, Stats, parse_client_me
 from latentcast.report import Percentiles
 
 LAG = Percentiles(p50=0.1, p95=0.2, p99=0.3, max=4.0)
-HELLO = Hello(protocol=1, wire=1, bitstream=1, profile="nano", weights="a" * 64, program="latentcast 0.1.0")
+HELLO = Hello(
+    protocol=1, wire=1, bitstream=1, profile="nano", weights="a" * 64, fingerprint="f" * 32, program="latentcast 0.1.0"
+)
 CONFIG = Config(epoch=255, stream="live", profile="nano", weights="0" * 64, width=640, height=360, fps=29.97)
 STATS = Stats(
     final=True,

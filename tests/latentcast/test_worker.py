@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from latentcast.worker import Worker
+from latentcast.worker_child import NICENESS
 
 MODULE = "tests.latentcast.worker_double"
 TIMEOUT_S = 30.0
@@ -79,6 +80,7 @@ async def test_a_refusal_is_passed_on_in_the_childs_own_words() -> None:
     probe.worker.start()
     await wait(probe.died)
     assert probe.deaths == ["the cellar is full; empty it."]
+    assert probe.worker.refused
     assert probe.worker.pid is None
 
 

@@ -89,7 +89,8 @@ async def test_each_unusable_request_is_refused_for_what_it_is() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "sdp", [b"", b"hello", b"\xff\xfe", b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", b"m=application x y z\r\n"]
+    "sdp",
+    [b"", b"hello", b"\xff\xfe", b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", b"m=application x y z\r\n"],
 )
 async def test_an_offer_that_is_none_is_refused_and_leaves_no_session(sdp: bytes) -> None:
     async with serving() as client:

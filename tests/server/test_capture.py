@@ -54,9 +54,7 @@ class Run:
         self.frames: list[int] = []
         self.failures: list[str] = []
         self.reached = threading.Event()
-        self.capture = Capture(
-            source, self.slots, ring=ring, on_frame=self._on_frame, on_failure=self.failures.append
-        )
+        self.capture = Capture(source, self.slots, ring=ring, on_frame=self._on_frame, on_failure=self.failures.append)
         self.capture.start()
 
     def _on_frame(self, frame_id: int) -> None:

@@ -94,9 +94,7 @@ def test_an_intra_frame_is_larger_than_its_share_and_paid_back() -> None:
 
 
 @pytest.mark.parametrize(("target_bps", "level", "expected"), [(20e3, 12.0, 0), (100e6, 2.0, MAX_QP)])
-def test_what_cannot_be_reached_is_met_at_the_end_of_the_scale(
-    target_bps: float, level: float, expected: int
-) -> None:
+def test_what_cannot_be_reached_is_met_at_the_end_of_the_scale(target_bps: float, level: float, expected: int) -> None:
     loop = Loop(level=level)
     loop.run(60, target_bps=target_bps)
     assert loop.qps[-1] == expected
