@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from codec.layout import Layout
+from codec.layout import MAX_HEIGHT, MAX_WIDTH, MIN_HEIGHT, MIN_WIDTH, Layout
 from latentcast.errors import UserError
 
 MAGIC = b"LCVF"
@@ -123,6 +123,8 @@ class FileReader:
                 )
             if numerator == 0 or denominator == 0:
                 raise UserError(f"{path} claims a frame rate of {numerator}/{denominator}; its header is damaged.")
+            if not (MIN_WIDTH <= width <= MAX_WIDTH and MIN_HEIGHT <= height <= MAX_HEIGHT):
+                raise UserError(f"{path} claims pictures of {width}x{height}; its header is damaged.")
             self.header = FileHeader(Layout(width, height), Fraction(numerator, denominator), weights.hex())
         except BaseException:
             self._file.close()

@@ -1,6 +1,7 @@
 """Whole files: video -> `.lcv` -> video, with what it cost and how good it is."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -112,7 +113,8 @@ def decode_file(
     source: Path, target: Path, *, reference: Path | None = None, threads: int = 1, progress: Progress
 ) -> Summary:
     """Decode a file to video; with `reference`, the original, also measure PSNR-Y against it. Raises UserError."""
-    with FileReader(source) as reader:
+    with ExitStack() as cleanup:
+        reader = cleanup.enter_context(FileReader(source))
         header = reader.header
         ours = file_sha256(WEIGHTS_PATH)
         if header.weights_sha256 != ours:
@@ -122,9 +124,10 @@ def decode_file(
             )
         layout = header.layout
         decoder = open_decoder(width=layout.width, height=layout.height, threads=threads)
-        original = None if reference is None else VideoReader(reference)
+        original = None if reference is None else cleanup.enter_context(VideoReader(reference))
         originals = iter(()) if original is None else pictures(original, layout.width, layout.height)
         writer = create_video(target, width=layout.width, height=layout.height, fps=header.fps)
+        cleanup.callback(writer.close)
         qualities = []
         number = 0
         try:
@@ -134,10 +137,9 @@ def decode_file(
                 original_planes = next(originals, None)
                 if original_planes is not None:
                     qualities.append(psnr_y(original_planes, planes))
-        finally:
-            writer.close()
-            if original is not None:
-                original.close()
+        except UserError as error:
+            kept = f" {target} holds the {number} frames before it." if number else ""
+            raise UserError(f"{error}{kept}") from error
     quality = sum(qualities) / len(qualities) if qualities else None
     return Summary(number, layout.width, layout.height, header.fps, source.stat().st_size, quality)
 

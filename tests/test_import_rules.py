@@ -13,25 +13,14 @@ OURS = {"bench", "client", "codec", "latentcast", "server", "transport"}
 STANDARD = set(sys.stdlib_module_names)
 NETWORK = {"asyncio", "socket", "socketserver", "ssl", "select", "selectors", "http", "aiohttp", "aiortc", "aioice"}
 TORCH = {"torch", "onnx", "onnxscript"}
+BOTH_ENDS = NETWORK | {"numpy", "av", "uvloop", "codec", "transport", "latentcast"}
 
 # What the folder may import besides itself and the standard library without NETWORK.
 ALLOWED: dict[str, set[str]] = {
     "codec": {"numpy", "numba", "onnxruntime", "av", "safetensors", "latentcast"},
     "transport": {"numpy", "zfec"},
-    "server": NETWORK
-    | {
-        "numpy",
-        "av",
-        "prometheus_client",
-        "uvloop",
-        "pydantic",
-        "pydantic_settings",
-        "codec",
-        "transport",
-        "latentcast",
-    },
-    "client": NETWORK
-    | {"numpy", "av", "pygame", "uvloop", "pydantic", "pydantic_settings", "codec", "transport", "latentcast"},
+    "server": BOTH_ENDS | {"prometheus_client"},
+    "client": BOTH_ENDS | {"pygame"},
     # Its workers and vitals are what both ends run: they have an event loop, never a network.
     "latentcast": {"pydantic", "pydantic_settings", "typer", "rich", "psutil", "asyncio", "socket"},
 }

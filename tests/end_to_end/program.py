@@ -35,7 +35,7 @@ TIMEOUT_S = 60.0
 async def until(condition: Callable[[], bool], *, timeout_s: float = TIMEOUT_S) -> None:
     """Let the event loop run until something has come true."""
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # there is no event for what another process does
             await asyncio.sleep(0.02)
 
 

@@ -120,7 +120,7 @@ async def test_a_job_for_a_child_that_has_just_gone_is_reported_not_raised() -> 
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     # Not a step of the event loop in between: the parent has not heard of it yet.
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  # on purpose
     probe.worker.submit("late")
     await wait(probe.died)
     assert len(probe.deaths) == 1
