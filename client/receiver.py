@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 # behind (a third of a second at 30 fps) all of them go and an intra frame starts afresh.
 DECODE_QUEUE = 10
 # Reports, pings and reassembly deadlines are multiples of tens of milliseconds.
-TICK_S = 0.01
+TICK_S = 0.02
 # The server sends something at least once a second (pong, statistics); this long without anything, it is gone.
 SILENCE_TIMEOUT_S = 2.5
 SETUP_TIMEOUT_S = 8.0

@@ -146,7 +146,7 @@ def demo(
     size: SizeOption = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second. Default: the source's own.")] = None,
     seconds: Annotated[float, typer.Option(help="How long to stream.", min=1.0)] = 20.0,
-    max_bitrate: Annotated[int, typer.Option(help="Upper limit of the rate, bit/s.")] = 1_500_000,
+    max_bitrate: Annotated[int, typer.Option(help="Upper limit of the rate, bit/s.")] = 1_000_000,
     headless: Annotated[bool, typer.Option("--headless", help="No window.")] = False,
     psnr: Annotated[bool, typer.Option("--psnr", help="Measure the PSNR of every presented picture.")] = False,
     report: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("report"),

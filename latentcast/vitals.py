@@ -9,9 +9,9 @@ import psutil
 from latentcast.report import Percentiles
 from latentcast.statistics import Window
 
-# A timer every 10 ms notices any stall that would hurt a packet; the last minute of them is kept.
-LAG_INTERVAL_S = 0.01
-_LAG_SAMPLES = 6_000
+# A timer every 20 ms notices any stall that would hurt a packet; the last minute of them is kept.
+LAG_INTERVAL_S = 0.02
+_LAG_SAMPLES = 3_000
 
 
 class LoopLag:

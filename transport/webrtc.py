@@ -10,9 +10,11 @@ The viewer offers and creates the channels; the server answers (WHEP). Text and 
 `on_*` callbacks. Nothing queues here: a message that aiortc would have to hold back is refused.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import aioice.ice
@@ -42,6 +44,9 @@ RTO_MIN_S = 0.2
 RTO_MAX_S = 60.0
 # At most one Forward-TSN in 30 ms (or a round trip): stock answers every SACK with one, and each costs a SACK.
 FORWARD_TSN_INTERVAL_S = 0.03
+# At most one SACK in 20 ms: stock answers every packet with one, which costs each end as much as the packet itself, and
+# RFC 9260 (section 6.2) allows ten times as long. Our own arrival reports time the packets.
+SACK_INTERVAL_S = 0.02
 # Media that aiortc has not yet handed to SCTP. More than a frame means that the window is closed: drop, never queue.
 MAX_BUFFERED_BYTES = 64 * 1024
 # A control message is at most 16 KiB; a peer that does not take a few of them is gone.
@@ -61,6 +66,7 @@ class RealtimeSctp(RTCSctpTransport):
     _srtt: float | None
     _rttvar: Any
     _rto: Any
+    _sack_needed: Any
 
     @classmethod
     def install(cls, sctp: RTCSctpTransport) -> "RealtimeSctp":
@@ -91,6 +97,25 @@ class RealtimeSctp(RTCSctpTransport):
         super()._update_rto(R)
         assert self._srtt is not None
         self._rto = max(RTO_MIN_S, min(self._srtt + 4 * self._rttvar, RTO_MAX_S))
+
+    async def _send_sack(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self.__dict__.get("_sack_sent", 0.0) + SACK_INTERVAL_S - loop.time()
+        if wait <= 0:
+            self.__dict__["_sack_sent"] = loop.time()
+            await super()._send_sack()
+        elif self.__dict__.get("_sack_timer") is None:
+            self.__dict__["_sack_timer"] = loop.call_later(wait, self._flush_sack)
+
+    def _flush_sack(self) -> None:
+        self.__dict__["_sack_timer"] = None
+        if self._sack_needed and self.state == "connected":
+            self.__dict__["_sack_task"] = asyncio.get_running_loop().create_task(self._send_late_sack())
+
+    async def _send_late_sack(self) -> None:
+        # The association may end while the SACK is on its way out; aiortc says so with a ConnectionError.
+        with suppress(ConnectionError):
+            await self._send_sack()
 
     def _update_advanced_peer_ack_point(self) -> None:
         queue = self._sent_queue

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 import torch
+import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -65,8 +66,11 @@ class InterDecoderGraph(nn.Module):
         self.nano = nano
 
     def forward(self, z: Tensor, symbols: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        decoded, new_state = self.nano.inter.decode(z.float(), symbols.float(), state, qp)
-        return to_code_values(decoded), new_state
+        inter = self.nano.inter
+        feature = inter.decode_feature(z.float(), symbols.float(), state, qp)
+        # Rounded before the shuffle, which then moves bytes instead of floats.
+        patches = to_code_values(inter.recon_generation_net.patches(feature, inter.q_recon[qp]))
+        return F.pixel_shuffle(patches, 8), inter.feature_adaptor_p(feature)
 
 
 def example_inputs() -> dict[str, Tensor]:

@@ -297,8 +297,12 @@ class Reconstruction(nn.Module):
         self.conv = nn.Sequential(LiteBlock(c, c), LiteBlock(c, c))
         self.head = nn.Conv2d(c, PATCH_CHANNELS, 1)
 
+    def patches(self, feature: Tensor, scale: Tensor) -> Tensor:
+        """The picture before PS(8), (1, 192, H/8, W/8), clamped."""
+        return torch.clamp(self.head(self.conv(feature) * scale), 0, 1)
+
     def forward(self, feature: Tensor, scale: Tensor) -> Tensor:
-        return torch.clamp(F.pixel_shuffle(self.head(self.conv(feature) * scale), 8), 0, 1)
+        return F.pixel_shuffle(self.patches(feature, scale), 8)
 
 
 class Inter(nn.Module):
@@ -343,10 +347,15 @@ class Inter(nn.Module):
 
     def decode(self, z_hat: Tensor, symbols: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the picture and the new state."""
+        feature = self.decode_feature(z_hat, symbols, state, qp)
+        return self.picture(feature, qp), self.feature_adaptor_p(feature)
+
+    def decode_feature(self, z_hat: Tensor, symbols: Tensor, state: Tensor, qp: Tensor) -> Tensor:
+        """Returns the new feature, which both the picture and the new state are made of."""
         context, context_t = self.feature_extractor(state, self.q_feature[qp])
         y_hat = dequantise_latents(symbols, self.params(z_hat, context_t), self.y_spatial_prior)
-        feature = self.decoder(y_hat, context, self.q_decoder[qp])
-        return self.picture(feature, qp), self.feature_adaptor_p(feature)
+        feature: Tensor = self.decoder(y_hat, context, self.q_decoder[qp])
+        return feature
 
     def picture(self, feature: Tensor, qp: Tensor) -> Tensor:
         picture: Tensor = self.recon_generation_net(feature, self.q_recon[qp])
