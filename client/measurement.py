@@ -26,6 +26,7 @@ from codec.colour import psnr_y
 from latentcast import __version__
 from latentcast.capture_ring import CaptureRing
 from latentcast.control import Config, Stats
+from latentcast.errors import UserError
 from latentcast.report import (
     STAGES,
     Bitrate,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 MAX_FRAMES = 216_000
 # Pictures that wait to be compared: more than the capture ring holds would be of no use.
 COMPARE_QUEUE = 8
+COMPARE_POLL_S = 0.1
 # Without PSNR, one picture in so many is looked up, for the still.
 STILL_EVERY = 30
 
@@ -109,9 +111,14 @@ class Measurement:
             return self._first_presented
 
     def on_presented(
-        self, picture: Picture, *, presented_us: int, offset_us: int, clock_error_us: int, rtt_us: int
-    ) -> PresentedFrame:
-        """A picture became visible. Returns its record."""
+        self, picture: Picture, *, presented_us: int, offset_us: int | None, clock_error_us: int, rtt_us: int
+    ) -> PresentedFrame | None:
+        """A picture became visible. Returns its record, or None as long as the two clocks are not aligned."""
+        if offset_us is None:
+            with self._lock:
+                self._first_presented = self._first_presented or presented_us / 1e6
+                self._presented += 1
+            return None
         stages = picture.timeline.stages_ms(presented_us=presented_us, offset_us=offset_us)
         record = PresentedFrame(picture.frame_id, presented_us, picture.qp, picture.intra, tuple(stages.values()))
         with self._lock:
@@ -122,7 +129,7 @@ class Measurement:
             self._clock_error_us = max(self._clock_error_us, clock_error_us)
             self._rtt_ms = rtt_us / 1e3
         if self._comparison is not None:
-            self._comparison.offer(picture)
+            self._comparison.offer(picture, record)
         return record
 
     def add_memory(self, *, client_mb: float, server_mb: float | None) -> None:
@@ -146,7 +153,7 @@ class Measurement:
         from client.still import side_by_side
 
         folder.mkdir(parents=True, exist_ok=True)
-        psnrs = {} if self._comparison is None else self._comparison.finish()
+        psnrs: dict[PresentedFrame, float] = {} if self._comparison is None else self._comparison.finish()
         report = self._report(config, client_lag, presenter, psnrs if self._psnr else None)
         write_report(folder / "report.json", report)
         self._write_frames(folder / "frames.csv", psnrs)
@@ -177,7 +184,7 @@ class Measurement:
         return report
 
     def _report(
-        self, config: Config, client_lag: Percentiles, presenter: str, psnrs: dict[int, float] | None
+        self, config: Config, client_lag: Percentiles, presenter: str, psnrs: dict[PresentedFrame, float] | None
     ) -> Report:
         frames = list(self._frames)
         sessions = self._sessions
@@ -246,12 +253,12 @@ class Measurement:
             machine=describe_machine(),
         )
 
-    def _write_frames(self, path: Path, psnrs: dict[int, float]) -> None:
+    def _write_frames(self, path: Path, psnrs: dict[PresentedFrame, float]) -> None:
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["frame", "presented_us", "qp", "intra", *(f"{name}_ms" for name in STAGES), "psnr_y_db"])
             for frame in self._frames:
-                quality = psnrs.get(frame.frame_id)
+                quality = psnrs.get(frame)
                 times = (f"{value:.3f}" for value in frame.stages_ms)
                 writer.writerow(
                     [
@@ -269,49 +276,66 @@ class Comparison:
     """Looks presented pictures up in the server's capture ring and measures them, in its own thread."""
 
     def __init__(self, path: Path, *, every_frame: bool) -> None:
+        """Raises UserError when there is no ring at `path`."""
         self._path = path
+        self._ring = CaptureRing.open(path)
+        self._inode = path.stat().st_ino
         self._every = 1 if every_frame else STILL_EVERY
-        self._queue: queue.Queue[Picture | None] = queue.Queue(COMPARE_QUEUE)
-        self._psnrs: dict[int, float] = {}
+        self._queue: queue.Queue[tuple[Picture, PresentedFrame]] = queue.Queue(COMPARE_QUEUE)
+        self._psnrs: dict[PresentedFrame, float] = {}
         self._offered = 0
         self.missed = 0
         """Pictures not compared: the ring had moved on, or this thread was behind."""
         self.pair: tuple[NDArray[np.uint8], Picture, float] | None = None
         """The newest (captured, presented, PSNR-Y)."""
+        self._finishing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="compare", daemon=True)
         self._thread.start()
 
-    def offer(self, picture: Picture) -> None:
+    def offer(self, picture: Picture, record: PresentedFrame) -> None:
         """Never blocks."""
         self._offered += 1
         if (self._offered - 1) % self._every:
             return
         try:
-            self._queue.put_nowait(picture)
+            self._queue.put_nowait((picture, record))
         except queue.Full:
             self.missed += 1
 
-    def finish(self) -> dict[int, float]:
-        """PSNR-Y by frame id, once everything offered has been compared."""
-        self._queue.put(None)
+    def finish(self) -> dict[PresentedFrame, float]:
+        """PSNR-Y of each frame compared, once everything offered has been."""
+        self._finishing.set()
         self._thread.join()
         return self._psnrs
 
     def _run(self) -> None:
-        ring: CaptureRing | None = None
-        while (picture := self._queue.get()) is not None:
-            if ring is None:
-                ring = CaptureRing.open(self._path)
-            captured = ring.read(picture.frame_id)
+        while not (self._finishing.is_set() and self._queue.empty()):
+            try:
+                picture, record = self._queue.get(timeout=COMPARE_POLL_S)
+            except queue.Empty:
+                continue
+            self._follow()
+            captured = self._ring.read(picture.frame_id)
             if captured is None or len(captured) != picture.planes.size:
                 self.missed += 1
                 continue
             source = np.frombuffer(captured, np.uint8).reshape(picture.planes.shape)
             quality = psnr_y(source, picture.planes)
-            self._psnrs[picture.frame_id] = quality
+            self._psnrs[record] = quality
             self.pair = (source, picture, quality)
-        if ring is not None:
-            ring.close()
+        self._ring.close()
+
+    def _follow(self) -> None:
+        """A server that was started again has put a new ring in the old one's place."""
+        try:
+            inode = self._path.stat().st_ino
+            if inode != self._inode:
+                ring = CaptureRing.open(self._path)
+                self._ring.close()
+                self._ring, self._inode = ring, inode
+        except (OSError, UserError):
+            # Between two servers there is none; the old one then simply holds none of the new pictures.
+            return
 
 
 def describe_machine() -> Machine:

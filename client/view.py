@@ -59,6 +59,8 @@ def view(settings: ViewSettings, *, notice: Callable[[str], None]) -> Report | N
         raise UserError(
             f"nothing was shown from {viewer.endpoint}, so there is nothing to report; is the server running?"
         )
+    # A second Control-C must not cost the report.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return measurement.finish(
         settings.report,
         config=viewer.config,

@@ -7,6 +7,7 @@ It runs on an event loop; pictures go to a presenter through a callback, which m
 """
 
 import asyncio
+import ipaddress
 import logging
 import os
 import random
@@ -20,7 +21,7 @@ from client.measurement import Measurement, PresentedFrame, Session
 from client.picture import Picture
 from client.receiver import Receiver
 from client.status import ViewStatus
-from client.whep import Retry, WhepClient, endpoint_of
+from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.nano.weights import WEIGHTS_PATH, file_sha256
 from latentcast.config import ViewSettings
 from latentcast.control import Config
@@ -39,6 +40,8 @@ FIRST_DELAY_S, MAX_DELAY_S = 0.2, 5.0
 # Restarts of a dying decoder process in a row before the viewer gives up.
 MAX_DECODER_DEATHS = 5
 SAMPLE_INTERVAL_S = 1.0
+# A picture that has not changed for this long (or five frames) needs a word of explanation.
+STILL_S = 0.7
 
 
 class Viewer:
@@ -74,6 +77,10 @@ class Viewer:
         self._reason: str | None = "Starting the decoder"
         self._notice: str | None = None
         self._decoder_deaths = 0
+        self._fatal: str | None = None
+        """Why no session can work any more."""
+        self._presented_at = 0.0
+        self._weights_sha256 = file_sha256(WEIGHTS_PATH)
         self._recent: deque[PresentedFrame] = deque(maxlen=240)
         self._rates: deque[tuple[float, int, int, int]] = deque(maxlen=30)
         """(time, packets, bytes, packets expected) at each of the last few status requests."""
@@ -84,7 +91,8 @@ class Viewer:
         host = urlsplit(self.endpoint).hostname or ""
         addresses = addresses_for(host)
         # Another host is reached from whichever interface leads there; loopback stays on loopback.
-        use_host_addresses(addresses if addresses is not None and addresses[0].startswith("127.") else None)
+        loopback = addresses is not None and ipaddress.ip_address(addresses[0]).is_loopback
+        use_host_addresses(addresses if loopback else None)
         self._worker.start()
         background = [
             asyncio.create_task(self.lag.run(), name="loop lag"),
@@ -116,11 +124,13 @@ class Viewer:
         record = self._measurement.on_presented(
             picture,
             presented_us=now_us,
-            offset_us=clock.offset_us or 0,
+            offset_us=clock.offset_us,
             clock_error_us=clock.error_us or 0,
             rtt_us=clock.rtt_us or 0,
         )
-        self._recent.append(record)
+        if record is not None:
+            self._recent.append(record)
+        self._presented_at = now_us / 1e6
         self._reason = None
 
     def status(self) -> ViewStatus:
@@ -132,7 +142,7 @@ class Viewer:
         bitrate, loss = self._rate(receiver, now)
         clock = None if receiver is None else receiver.clock
         return ViewStatus(
-            reason=self._reason,
+            reason=self._reason or self._why_still(receiver, now),
             fps=float(len(recent)),
             bitrate_bps=bitrate,
             qp=recent[-1].qp if recent else None,
@@ -143,6 +153,15 @@ class Viewer:
             size=None if config is None else (config.width, config.height),
             stream=self._settings.stream if config is None else config.stream,
         )
+
+    def _why_still(self, receiver: Receiver | None, now: float) -> str | None:
+        """Words for a picture that has not changed for a while; None while it does."""
+        still_s = now - self._presented_at
+        if receiver is None or self.config is None or still_s < max(STILL_S, 5 / self.config.fps):
+            return None
+        if receiver.waiting_for_intra:
+            return "Frames were lost. Waiting for an intra frame"
+        return f"No new picture for {still_s:.0f} s; the server is there"
 
     def _rate(self, receiver: Receiver | None, now: float) -> tuple[float, float]:
         """Bit/s and loss over about the last second of status requests."""
@@ -168,67 +187,78 @@ class Viewer:
             self._say(f"Connecting to {self.endpoint}" + (f" (try {attempt})" if attempt > 1 else ""))
             try:
                 message, lived = await self._session(whep)
+                asked_s = None
             except Retry as error:
-                message, lived = str(error), False
-                if error.after_s is not None:
-                    delay = max(delay, error.after_s)
-            except UserError:
+                message, lived, asked_s = str(error), False, error.after_s
+            except Refusal as error:
                 if not self._measurement.presented:
                     raise
                 # It worked before: the server may just be starting again with another stream.
-                message, lived = "the server does not offer the stream any more", False
+                message, lived, asked_s = str(error), False, None
             if self._stop.is_set():
                 return
             if lived:
                 delay, attempt = FIRST_DELAY_S, 0
                 self._measurement.reconnects += 1
-            pause = delay * random.uniform(1.0, 1.2)
+            # What the server asks for holds for this once; a server that says nothing is left alone ever longer.
+            pause = asked_s if asked_s is not None else delay * random.uniform(1.0, 1.2)
             delay = min(MAX_DELAY_S, 2 * delay)
             self._say(f"{message[:1].upper()}{message[1:]}. Trying again in {pause:.1f} s")
             await self._wait_stop(pause)
 
     async def _session(self, whep: WhepClient) -> tuple[str, bool]:
         """One connection. Returns why it ended, and whether it had come up. Raises Retry, UserError."""
+        if self._fatal is not None:
+            raise UserError(self._fatal)
         loop = asyncio.get_running_loop()
         ended = self._ended = loop.create_future()
-        receiver = Receiver(
+        receiver = self._receiver = Receiver(
             self._worker,
             self._buffer,
-            weights_sha256=file_sha256(WEIGHTS_PATH),
+            weights_sha256=self._weights_sha256,
             fingerprint=self._fingerprint,
             ice_servers=self._settings.ice_servers,
             on_picture=self._on_picture,
             on_config=self._on_config,
             on_end=lambda message, fatal: _set(ended, (message, fatal)),
         )
-        session_url: str | None = None
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        connecting = asyncio.create_task(self._connect(whep, receiver), name="connect")
         try:
-            answer = await whep.post(await receiver.offer())
-            session_url = answer.session_url
-            self._receiver = receiver
-            try:
-                await receiver.accept(answer.sdp)
-            except ValueError as error:
-                raise Retry(f"the server's answer makes no sense: {error}") from error
-            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # A server that takes its time must not keep the user from leaving.
+            await asyncio.wait([connecting, ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 await receiver.leave()
                 return "stopped", True
             message, fatal = ended.result()
+            self._say(f"{message[:1].upper()}{message[1:]}")
             if fatal:
                 raise UserError(message)
             return message, receiver.config is not None
         finally:
+            connecting.cancel()
             stopping.cancel()
-            await asyncio.wait([stopping])
+            await asyncio.wait([connecting, stopping])
             if receiver.stats is not None:
                 session = Session(receiver.stats, receiver.counts, receiver.loss, receiver.packets_expected)
                 self._measurement.add_session(session)
             self._receiver = None
-            if session_url is not None:
-                await whep.delete(session_url)
             await receiver.close()
+            if not connecting.cancelled() and connecting.exception() is None:
+                await whep.delete(connecting.result())
+
+    @staticmethod
+    async def _connect(whep: WhepClient, receiver: Receiver) -> str:
+        """Signalling; returns the URL of the session. Raises Retry or Refusal."""
+        answer = await whep.post(await receiver.offer())
+        try:
+            await receiver.accept(answer.sdp)
+        except ValueError as error:
+            raise Retry(f"the server's answer makes no sense: {error}") from error
+        return answer.session_url
 
     def _on_config(self, config: Config) -> None:
         self.config = config
@@ -275,13 +305,21 @@ class Viewer:
 
     def _on_worker_death(self, reason: str) -> None:
         self._decoder_deaths += 1
+        self._fingerprint = None
         if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
-            if self._ended is not None:
-                why = reason if self._worker.refused else f"the decoder keeps failing: {reason}"
-                _set(self._ended, (why, True))
+            self._give_up(reason if self._worker.refused else f"the decoder keeps failing: {reason}")
             return
         self._say(f"{reason[:1].upper()}{reason[1:]} It is started again")
-        self._worker.start()
+        try:
+            self._worker.start()
+        except OSError as error:
+            self._give_up(f"the decoder cannot be started again ({error}); free some memory or processes.")
+
+    def _give_up(self, why: str) -> None:
+        """End the present session, and every later one at once."""
+        self._fatal = why
+        if self._ended is not None:
+            _set(self._ended, (why, True))
 
     async def _sample(self) -> None:
         """Memory, once a second."""

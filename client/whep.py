@@ -1,6 +1,6 @@
 """WHEP's client side: post an SDP offer, get the answer, delete the session.
 
-What the server says is turned into one of two things: `Retry` (it may work later) or UserError (it will not).
+What the server says is turned into one of two things: `Retry` (it may work later) or `Refusal` (it will not).
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from latentcast.errors import PeerError, UserError
 
 # A server on a bad path needs a second; one that takes longer is not there.
 REQUEST_TIMEOUT_S = 8.0
+# Nobody waits long for a goodbye.
+DELETE_TIMEOUT_S = 1.0
 # Longest text of a refusal that is shown to the user.
 _MAX_REASON = 300
 _MAX_ANSWER_BYTES = 256 * 1024
@@ -24,6 +26,10 @@ class Retry(PeerError):
     def __init__(self, message: str, *, after_s: float | None = None) -> None:
         super().__init__(message)
         self.after_s = after_s
+
+
+class Refusal(UserError):
+    """The server answered, and the answer is no: an unknown stream, a wrong token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class WhepClient:
         self._http = aiohttp.ClientSession(headers=headers, timeout=timeout)
 
     async def post(self, offer: str) -> Answer:
-        """Ask for a session. Raises Retry or UserError."""
+        """Ask for a session. Raises Retry or Refusal."""
         try:
             async with self._http.post(
                 self.endpoint, data=offer.encode(), headers={"Content-Type": "application/sdp"}
@@ -71,14 +77,14 @@ class WhepClient:
                 reason = " ".join(body.split())[:_MAX_REASON] or response.reason or "no reason given"
                 if response.status in (429, 500, 502, 503, 504):
                     raise Retry(f"{self._server} says: {reason}", after_s=_seconds(response.headers.get("Retry-After")))
-                raise UserError(f"{self._server} refused the session ({response.status}): {reason}")
+                raise Refusal(f"{self._server} refused the session ({response.status}): {reason}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Retry(f"no server answers at {self._server} ({_cause(error)})") from error
 
     async def delete(self, session_url: str) -> None:
         """End a session; a server that is gone needs no telling."""
         try:
-            async with self._http.delete(session_url):
+            async with self._http.delete(session_url, timeout=aiohttp.ClientTimeout(total=DELETE_TIMEOUT_S)):
                 pass
         except (TimeoutError, aiohttp.ClientError, OSError):
             pass

@@ -60,7 +60,7 @@ class ServeSettings(_Section):
     token: SecretStr | None = None
     """When set, viewers must send it as `Authorization: Bearer`."""
     ice_servers: tuple[str, ...] = ()
-    """STUN and TURN servers as URLs, for this server and its viewers. None by default: nothing leaves the machine."""
+    """STUN and TURN servers as URLs for this server. None by default: nothing leaves the machine."""
     ice_addresses: tuple[str, ...] = ()
     """Addresses to offer for media. Default: loopback when listening there, else every interface."""
     capture_ring: Path | None = None
@@ -89,7 +89,7 @@ class ViewSettings(_Section):
     decoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the decoder's network."""
     ice_servers: tuple[str, ...] = ()
-    """STUN and TURN servers as URLs, besides those the server names."""
+    """STUN and TURN servers as URLs for this viewer. None by default."""
 
 
 class Settings(BaseSettings):
@@ -148,14 +148,16 @@ def _in_words(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"there is no setting {name}; `latentcast {path[0]} --help` lists those there are."
     if path[-1] == "stream":
-        return f"the stream name {seen!r} is not one; use 1 to 64 letters, digits, dots, dashes and underscores."
+        return f"the setting {name} is {seen!r}; use 1 to 64 letters, digits, dots, dashes and underscores."
     if "size" in path:
         return (
             f"the setting {path[0]}.size is {seen!r}; write width and height in pixels as a list, such as [640, 360]."
         )
     allowed = first["msg"].removeprefix("Input should be ")
-    if "ge" in limits or "gt" in limits:
-        allowed = f"{limits.get('ge', limits.get('gt'))} or more"
+    if "ge" in limits:
+        allowed = f"{limits['ge']} or more"
+    elif "gt" in limits:
+        allowed = f"a number greater than {limits['gt']:g}"
     elif "le" in limits:
         allowed = f"{limits['le']} or less"
     return f"the setting {name} is {seen!r}; expected {allowed}."

@@ -15,6 +15,7 @@ from latentcast.report import Percentiles
 PROTOCOL_VERSION = 1
 # Far above any message here; a peer that sends more is not speaking this protocol.
 MAX_MESSAGE_BYTES = 16 * 1024
+MAX_ERROR_CHARACTERS = 1000
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -79,7 +80,7 @@ class Stats(_Message):
     """Bandwidth estimate of this viewer's path."""
     target_mean_bps: Annotated[float, Field(ge=0)]
     loss: Annotated[float, Field(ge=0, le=1)]
-    """Share of media packets lost, over the whole session."""
+    """Share of media packets lost in about the last second, as the bandwidth estimator sees it."""
     queue_delay_ms: Annotated[float, Field(ge=0)]
     loop_lag_ms: Percentiles
     """How late the server's event loop ran its timers."""
@@ -92,7 +93,7 @@ class Error(_Message):
 
     type: Literal["error"] = "error"
     code: Literal["version", "weights", "profile", "gone", "encoder"]
-    message: Annotated[str, Field(max_length=1000)]
+    message: Annotated[str, Field(max_length=MAX_ERROR_CHARACTERS)]
 
 
 class Bye(_Message):

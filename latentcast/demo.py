@@ -25,6 +25,7 @@ DEFAULT_SIZE = (480, 270)
 # Compiling the entropy coder on a machine that never ran it takes ten seconds.
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
+REPORT_TIMEOUT_S = 15.0
 # Beyond the seconds asked for: start-up of the viewer, and writing the report.
 SLACK_S = 45.0
 
@@ -44,6 +45,9 @@ def run_demo(
 
     Raises UserError when source, size or report folder cannot be used, LatentcastError when a process fails.
     """
+    # A closed terminal or a `kill` ends the demo as Control-C does, with both processes and a summary.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     chosen = sources or tuple(str(CLIPS_FOLDER / name) for name in CLIPS)
     size = size or DEFAULT_SIZE
     try:
@@ -115,10 +119,11 @@ def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, 
     except KeyboardInterrupt:
         # The viewer got the same signal and is writing its report.
         interrupted = True
-        code = viewer.wait(STOP_TIMEOUT_S)
+        viewer.send_signal(signal.SIGINT)
+        code = _last_words(viewer)
     except subprocess.TimeoutExpired:
         viewer.send_signal(signal.SIGINT)
-        code = viewer.wait(STOP_TIMEOUT_S)
+        code = _last_words(viewer)
     finally:
         if viewer.poll() is None:
             viewer.kill()
@@ -130,6 +135,14 @@ def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, 
         raise SystemExit(2)
     if code != 0:
         raise LatentcastError(f"the viewer failed (exit code {code}).")
+
+
+def _last_words(viewer: subprocess.Popen[bytes]) -> int:
+    """Exit code of a viewer that was told to end: it writes its report first."""
+    try:
+        return viewer.wait(REPORT_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise LatentcastError("the viewer did not end when it was told to, so there is no report.") from error
 
 
 def _stop(server: subprocess.Popen[str]) -> None:

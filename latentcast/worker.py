@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # A child that ignores the closed pipe for this long is killed.
 STOP_TIMEOUT_S = 2.0
+# No frame of any size takes this long on a machine that is of any use.
+JOB_TIMEOUT_S = 10.0
 _LENGTH = struct.Struct(">I")
 
 
@@ -72,6 +74,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self.ready = False
         self.busy = False
         self.refused = False
@@ -107,6 +110,7 @@ class Worker:
         self.busy = True
         # One job is under way at a time, so this buffer holds at most one.
         self._writer.write(_framed(job))
+        self._deadline = asyncio.get_running_loop().call_later(JOB_TIMEOUT_S, self._kill)
 
     async def stop(self) -> None:
         """End the child and wait for it. Safe to call at any time, also twice."""
@@ -118,6 +122,18 @@ class Worker:
             await asyncio.wait([task])
         if process is not None:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, _end, process))
+
+    def _done(self) -> None:
+        self.busy = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _kill(self) -> None:
+        """The child hangs; once it is dead it can be started again."""
+        log.error("%s has not answered for %.0f s and is killed", self._module, JOB_TIMEOUT_S)
+        if self._process is not None:
+            self._process.kill()
 
     async def _listen(self, pipe: socket.socket, process: subprocess.Popen[bytes]) -> None:
         """Pass the child's messages on until it is gone, then say why. Cancelled by `stop`."""
@@ -139,7 +155,7 @@ class Worker:
                 elif isinstance(message, Refused):
                     self.refused, refusal = True, message.message
                 else:
-                    self.busy = False
+                    self._done()
                     self._on_result(message)
         except (asyncio.IncompleteReadError, OSError):
             log.debug("%s closed its pipe", self._module)
@@ -148,14 +164,16 @@ class Worker:
             log.exception("a message of %s could not be used", self._module)
         finally:
             self._writer = None
+            self._done()
             # Closing the pipe is what tells the child to end.
             writer.close()
         self.ready = self.busy = False
-        self._process = self._task = None
+        self._process = None
         code = await asyncio.get_running_loop().run_in_executor(None, _end, process)
         if refusal is None:
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             refusal = f"the {self._module} process {how}."
+        self._task = None
         self._on_death(refusal)
 
 

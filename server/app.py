@@ -33,6 +33,8 @@ MAX_OFFER_BYTES = 64 * 1024
 # ICE gathering on a machine with many interfaces and slow STUN servers.
 ANSWER_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 2
+# A viewer that comes while the encoder starts is answered when it is warm, rather than sent away.
+START_WAIT_S = 5.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,7 +61,9 @@ class Application:
         token = self._settings.token
         if token is not None and request.path.startswith("/v1/") and request.method != "OPTIONS":
             given = request.headers.get("Authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
+            wanted = f"Bearer {token.get_secret_value()}"
+            # Header bytes that are not UTF-8 come as surrogates.
+            if not hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode()):
                 return web.Response(
                     status=401,
                     text="this server wants a token; give the viewer the one it was started with (--token).",
@@ -76,21 +80,24 @@ class Application:
             return web.Response(status=415, text=f"the body is {request.content_type}, expected {SDP_TYPE}.")
         if stream.failure is not None:
             return self._later(f"the stream has ended: {stream.failure}")
-        if not stream.ready:
-            return self._later("the encoder is still starting; try again.")
-        if len(stream.sessions) >= self._settings.max_viewers:
-            return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
         try:
             offer = await request.text()
         except UnicodeDecodeError:
             return web.Response(status=400, text="the SDP offer is not UTF-8 text.")
+        if not await stream.wait_ready(START_WAIT_S):
+            return self._later(stream.failure or "the encoder is still starting; try again.")
+        if len(stream.sessions) >= self._settings.max_viewers:
+            return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
         session = stream.new_session()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await session.answer(offer)
-        except (ValueError, TimeoutError) as error:
+        except ValueError as error:
             await session.close()
-            return web.Response(status=400, text=f"{error or 'no answer could be made in time'}.")
+            return web.Response(status=400, text=f"{error}.")
+        except TimeoutError:
+            await session.close()
+            return self._later("no answer could be made in time; try again.")
         except BaseException:
             await session.close()
             raise

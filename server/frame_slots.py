@@ -40,6 +40,8 @@ class SlotStatistics:
     taken: int
     dropped: int
     """Pictures that a newer one replaced before the encoder was free."""
+    newest_id: int
+    """Frame id of the newest picture; -1 before the first."""
 
 
 class FrameSlots:
@@ -52,6 +54,7 @@ class FrameSlots:
         self._newest: CapturedFrame | None = None
         self._encoding: int | None = None
         self._captured = self._taken = self._dropped = 0
+        self._newest_id = -1
 
     def slot_to_write(self) -> int:
         """A slot that neither holds the newest picture nor is with the encoder."""
@@ -65,6 +68,7 @@ class FrameSlots:
             self._captured += 1
             self._dropped += self._newest is not None
             self._newest = frame
+            self._newest_id = frame.frame_id
 
     def take(self) -> CapturedFrame | None:
         """The newest picture, for the encoder; None when there is no new one. `release` before taking the next."""
@@ -83,7 +87,7 @@ class FrameSlots:
 
     def statistics(self) -> SlotStatistics:
         with self._lock:
-            return SlotStatistics(self._captured, self._taken, self._dropped)
+            return SlotStatistics(self._captured, self._taken, self._dropped, self._newest_id)
 
     def close(self) -> None:
         self.buffer.close()

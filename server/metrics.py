@@ -47,6 +47,14 @@ class StreamCollector(Collector):
         yield gauge("qp", "QP row of the newest frame.", stream.last_qp)
         yield gauge("malformed_messages", "Messages of present viewers that did not parse.", _sum_malformed(stream))
         yield gauge("ready", "1 when the encoder is warm and the source runs.", stream.ready)
+        pacers = [session.pacer.statistics() for session in sessions]
+        yield gauge(
+            "pacer_packets", "Packets of present viewers waiting to be sent.", sum(p.queued_packets for p in pacers)
+        )
+        yield gauge(
+            "frames_refused", "Frames that pacers of present viewers refused.", sum(p.frames_refused for p in pacers)
+        )
+        yield gauge("frame_bytes_p50", "Median size of recent frames.", stream.frame_bytes.percentiles().p50)
         encode = stream.encode_ms.percentiles()
         lag = self._lag.percentiles()
         for name, text, value in (

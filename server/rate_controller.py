@@ -47,7 +47,6 @@ class Choice:
     intra_qp: int
     inter_qp: int
     position: int
-    budget_bytes: float
 
 
 class RateController:
@@ -63,7 +62,7 @@ class RateController:
         self._position = 0
         self._last_base = MAX_QP // 2
 
-    def choose(self, *, target_bps: float, fps: float, limit_rise: bool = True) -> Choice:
+    def choose(self, *, target_bps: float, fps: float) -> Choice:
         """QP rows for the next frame. target_bps > 0; fps: frames a second that are really coded."""
         share = target_bps / 8 / fps
         limit = target_bps / 8 * _BUCKET_S
@@ -71,10 +70,9 @@ class RateController:
         repay = self._debt_bytes / max(1.0, _PAYBACK_S * fps)
         budget = max(share - repay, share * 0.2)
         base = self._largest(budget, [inter_row(qp, self._position) for qp in range(MAX_QP + 1)])
-        if limit_rise:
-            base = min(base, self._last_base + _MAX_RISE)
+        base = min(base, self._last_base + _MAX_RISE)
         intra = self._largest_intra(max(share - repay, share * 0.5) * _INTRA_SHARES)
-        return Choice(intra, inter_row(base, self._position), self._position, budget)
+        return Choice(intra, inter_row(base, self._position), self._position)
 
     def on_coded(self, choice: Choice, *, size_bytes: int, qp: int, intra: bool, target_bps: float, fps: float) -> None:
         """What came out of the frame that `choice` was for. size_bytes: everything that is sent for it."""

@@ -8,7 +8,6 @@ A session owns its timers and closes itself: when set-up takes too long, when fe
 import asyncio
 import logging
 import secrets
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from transport.wire import (
     FrameStatus,
     Ping,
     Pong,
+    ends_frame,
     parse_feedback,
     stamp,
     wire_version,
@@ -44,19 +44,22 @@ SILENCE_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 3.0
 TICK_S = 0.05
 STATS_INTERVAL_S = 1.0
-# Share of a frame interval over which its packets are spread (design: 50-70 %).
+# Share of a frame interval over which its packets are spread (docs/architecture.md: half of it).
 SPREAD = 0.5
-# A P frame that builds on a lost one is lost too; only after this long without the intra frame asked for, ask again.
-INTRA_RETRY_S = 0.25
+# An intra frame answers everything that was lost before it. It takes a round trip, the time of an ack and this much for
+# its larger size until the viewer can say that it arrived; only then does a complaint mean that it did not.
+INTRA_GRACE_S = 0.25
+# Silent for this long, a viewer no longer has a say in the rate of the others.
+RESPONSIVE_S = 0.5
+# More than this ahead of its target rate (an intra frame is 0.2 s at 30 fps), a viewer gets no frame until that is paid
+# back.
+MAX_AHEAD_S = 0.3
 # From the pacer to the ack: a round trip, the decoder, and this much of waiting. A viewer that takes longer does not
 # keep up, and more frames would only lengthen its queue.
 MAX_ACK_DELAY_S = 0.15
 _MAX_UNACKED = 64
 # Feedback older than this nearly closes the SCTP window (transport.webrtc).
 FEEDBACK_ALIVE_S = 0.3
-
-_COUNTS = struct.Struct(">HH")
-_INDEX_OFFSET = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,10 @@ class ViewerSession:
         self._seq = 0
         self._needs_intra = True
         self._last_intra_id: int | None = None
-        self._intra_asked = 0.0
+        self._intra_offered = 0.0
+        self._ahead_bytes = 0.0
+        """Given to the pacer beyond what the target rate allowed so far."""
+        self._ahead_at = self._created
         self._captured_before: int | None = None
         """Pictures captured before the first one that was sent to this viewer; None until then."""
         self._encoded_before = 0
@@ -157,23 +163,43 @@ class ViewerSession:
     def target_bps(self) -> float:
         return self.estimator.target_bps
 
+    @property
+    def needs_intra(self) -> bool:
+        """Frames that build on others are of no use to it."""
+        return self._needs_intra
+
+    @property
+    def watching(self) -> bool:
+        """Live, and not about to leave."""
+        return self.live and self._left is None
+
+    @property
+    def responsive(self) -> bool:
+        """Heard of lately."""
+        return time.monotonic() - self._heard < RESPONSIVE_S
+
     def keeps_up(self, *, max_backlog_s: float) -> bool:
-        """Whether one more frame would be sent, and decoded, in time.
+        """Whether one more frame would be sent, and decoded, in time, and within the target rate.
 
         What the other end has not acknowledged bounds what may be under way, as in Salsify. When nothing was sent for
         as long as an ack may take, one frame goes out anyway: all before it may be lost without a trace.
         """
         now = time.monotonic()
-        if self.pacer.backlog_s(now) > max_backlog_s:
+        self._repay(now)
+        if self.pacer.backlog_s(now) > max_backlog_s or self._ahead_bytes > self.target_bps / 8 * MAX_AHEAD_S:
             return False
         if not self._unacked:
             return True
         limit = MAX_ACK_DELAY_S + self._peer.rtt_s
         return now - self._unacked[0][1] < limit or now - self._unacked[-1][1] > limit
 
+    def _repay(self, now: float) -> None:
+        self._ahead_bytes = max(0.0, self._ahead_bytes - self.target_bps / 8 * (now - self._ahead_at))
+        self._ahead_at = now
+
     def offer_frame(self, frame: PacketisedFrame, *, encoded_before: int) -> None:
         """Queue a frame for sending; skipped while this viewer waits for an intra frame."""
-        if not self.live or self._left is not None:
+        if not self.watching:
             return
         intra = frame.reference_id is None
         if self._needs_intra and not intra:
@@ -193,6 +219,9 @@ class ViewerSession:
         if intra:
             self._needs_intra = False
             self._last_intra_id = frame.frame_id
+            self._intra_offered = now
+        self._repay(now)
+        self._ahead_bytes += sum(map(len, packets))
         self._unacked.append((frame.frame_id, now))
         self._pace()
 
@@ -204,7 +233,7 @@ class ViewerSession:
 
     def refuse(self, code: str, message: str) -> None:
         """Tell the viewer why, then close."""
-        self._send(Error.model_validate({"code": code, "message": message}))
+        self._send(Error.model_validate({"code": code, "message": message[: control.MAX_ERROR_CHARACTERS]}))
         # The message needs a moment on the wire.
         self._leave()
 
@@ -303,12 +332,12 @@ class ViewerSession:
             status is not FrameStatus.INTACT and serial_distance(self._last_intra_id, frame_id) >= 0
             for frame_id, status in message.acks
         )
-        if (lost or message.waiting_for_intra) and now - self._intra_asked > INTRA_RETRY_S + self._peer.rtt_s:
+        grace_s = MAX_ACK_DELAY_S + self._peer.rtt_s + INTRA_GRACE_S
+        if lost or (message.waiting_for_intra and now - self._intra_offered > grace_s):
             self._ask_for_intra()
 
     def _ask_for_intra(self) -> None:
         self._needs_intra = True
-        self._intra_asked = time.monotonic()
         self._on_wants_intra()
 
     # -- to the viewer
@@ -329,8 +358,7 @@ class ViewerSession:
                 self.packets_sent += 1
                 self.bytes_sent += len(data)
             self._seq += 1
-            index, count = _COUNTS.unpack_from(data, _INDEX_OFFSET)
-            self.frames_sent += index == count - 1
+            self.frames_sent += ends_frame(data)
         due = self.pacer.next_send_time()
         if due is not None:
             self._pace_timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._pace)

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from codec.drift import FLOAT32_INTRA_FRAMES
@@ -42,6 +43,8 @@ RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 # Rate of coded frames: exponential mean over about a second.
 _FPS_GAIN = 0.1
 _RECENT = 600
+# Viewers that join, or lose a frame, within this time share one intra frame: a third of a second of waiting at most.
+MIN_INTRA_INTERVAL_S = 0.3
 
 
 @dataclass(slots=True)
@@ -81,7 +84,9 @@ class Stream:
         self._last_submit = 0.0
         self._fingerprint: str | None = None
         """Of the encoder's arithmetic; None until the encoder process has said it."""
+        self._ready = asyncio.Event()
         self._intra_wanted = False
+        self._last_intra = 0.0
         self._frames_since_intra = 0
         self._newest_captured = -1
         self._newest_state: int | None = None
@@ -97,7 +102,20 @@ class Stream:
     @property
     def ready(self) -> bool:
         """The encoder is warm and the source runs."""
-        return self._fingerprint is not None and self.failure is None and self._newest_captured >= 0
+        return self._ready.is_set()
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until `ready`, or until the time is up; returns `ready`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        return self.ready
+
+    def _update_ready(self) -> None:
+        if self._fingerprint is not None and self.failure is None and self._newest_captured >= 0:
+            self._ready.set()
+        else:
+            self._ready.clear()
 
     def start(self) -> None:
         """Start the encoder process and the capture thread."""
@@ -147,8 +165,10 @@ class Stream:
 
     @property
     def target_bps(self) -> float:
-        """What all live viewers can take."""
-        return min((session.target_bps for session in self._live()), default=float(self._settings.max_bitrate))
+        """What all viewers can take; one that has fallen silent has no say while others are there."""
+        live = self._live()
+        heard = [session for session in live if session.responsive] or live
+        return min((session.target_bps for session in heard), default=float(self._settings.max_bitrate))
 
     def slot_statistics(self) -> tuple[int, int]:
         """Pictures captured, and dropped because a newer one came before the encoder was free."""
@@ -159,7 +179,7 @@ class Stream:
         self.sessions.pop(session.id, None)
 
     def _live(self) -> list[ViewerSession]:
-        return [session for session in self.sessions.values() if session.live]
+        return [session for session in self.sessions.values() if session.watching]
 
     def _config(self) -> Config:
         return Config(
@@ -173,9 +193,10 @@ class Stream:
         )
 
     def _vitals(self) -> StreamVitals:
+        slots = self._slots.statistics()
         return StreamVitals(
-            captured=self._slots.statistics().captured,
-            newest_captured_id=self._newest_captured,
+            captured=slots.captured,
+            newest_captured_id=slots.newest_id,
             encoded=self.coded.frames,
             loop_lag_ms=self._lag.percentiles(),
             memory_mb=resident_mb((os.getpid(), self._worker.pid)),
@@ -186,6 +207,8 @@ class Stream:
 
     def _on_captured(self, frame_id: int) -> None:
         self._newest_captured = frame_id
+        if not self.ready:
+            self._update_ready()
         self._pump()
 
     def _pump(self) -> None:
@@ -208,8 +231,11 @@ class Stream:
         target_bps = self.target_bps
         choice = self._rate.choose(target_bps=target_bps, fps=self._paced_fps)
         refresh = self._frames_since_intra >= FLOAT32_INTRA_FRAMES and any(session.drifts for session in live)
-        reference = None if self._intra_wanted or refresh else self._newest_state
-        self._intra_wanted = False
+        # Requests that come close together share one intra frame.
+        wanted = self._intra_wanted and now - self._last_intra >= MIN_INTRA_INTERVAL_S
+        reference = None if wanted or refresh else self._newest_state
+        if reference is None:
+            self._last_intra = now
         self._in_flight = (frame, choice, target_bps)
         self._worker.submit(EncodeJob(frame.slot, frame.frame_id, reference, choice.inter_qp, choice.intra_qp))
 
@@ -220,6 +246,7 @@ class Stream:
     def _on_result(self, result: Result) -> None:
         if isinstance(result, Fingerprint):
             self._fingerprint = result.value
+            self._update_ready()
             self._pump()
         else:
             self._on_coded(result)
@@ -250,6 +277,9 @@ class Stream:
         ready = PacketisedFrame(result.frame_id, result.reference_id, packets)
         for session in self._live():
             session.offer_frame(ready, encoded_before=self.coded.frames)
+        if intra:
+            # Also answers who asked while it was being coded; who could not take it has asked again.
+            self._intra_wanted = any(session.needs_intra for session in self._live())
         self.coded.frames += 1
         self.coded.intra += intra
         self.coded.bytes += size
@@ -287,6 +317,8 @@ class Stream:
             self._slots.release()
         # The states died with the process, so the next frame is intra for everybody.
         self._newest_state = None
+        self._fingerprint = None
+        self._update_ready()
         if self._worker.refused:
             self._fail(reason)
             return
@@ -300,16 +332,22 @@ class Stream:
 
     def _start_again(self) -> None:
         self._worker = self._make_worker()
-        self._worker.start()
+        try:
+            self._worker.start()
+        except OSError as error:
+            self._fail(f"the encoder cannot be started again ({error}); free some memory or processes.")
 
     def _fail(self, reason: str) -> None:
         """Nothing more can be sent: tell everybody why."""
         if self.failure is None and not self._stopping:
             self.failure = reason
+            self._update_ready()
             log.error("stream %s: %s", self.name, reason)
-            for session in list(self.sessions.values()):
-                session.refuse("encoder", f"the stream {self.name!r} has ended: {reason}")
-            self._on_failure(reason)
+            try:
+                for session in list(self.sessions.values()):
+                    session.refuse("encoder", f"the stream {self.name!r} has ended: {reason}")
+            finally:
+                self._on_failure(reason)
 
 
 def _if_open(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

@@ -37,8 +37,9 @@ MIN_WINDOW_BYTES = 16 * 1024
 # Until there is an estimate: enough for the first intra frame, far below what a socket buffer holds.
 INITIAL_WINDOW_BYTES = 128 * 1024
 MAX_WINDOW_BYTES = 1024 * 1024
-# The window covers the path and 100 ms of queue: less would make SCTP hold packets back behind our pacer's back.
-WINDOW_QUEUE_S = 0.1
+# The window covers the path, the delay of SACKs and an intra frame of 200 ms: less would make SCTP hold packets back
+# behind our pacer's back.
+WINDOW_QUEUE_S = 0.3
 # Retransmission timer of 200 ms instead of RFC 9260's 1 s: the tail of a control message does not wait a second.
 RTO_MIN_S = 0.2
 RTO_MAX_S = 60.0
@@ -241,9 +242,7 @@ class Peer:
         if not isinstance(sctp, RealtimeSctp):
             return
         window = int(target_bps / 8 * (self.rtt_s + WINDOW_QUEUE_S)) if feedback_alive else 0
-        # A frame leaves in less than its share of a second, so a window below a few frames would cut it in two.
-        floor = INITIAL_WINDOW_BYTES if feedback_alive else MIN_WINDOW_BYTES
-        sctp.window_floor_bytes = min(max(window, floor), MAX_WINDOW_BYTES)
+        sctp.window_floor_bytes = min(MIN_WINDOW_BYTES + window, MAX_WINDOW_BYTES)
 
     @property
     def rtt_s(self) -> float:

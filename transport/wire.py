@@ -213,6 +213,12 @@ def stamp(packet: bytearray, *, seq: int, now_us: int) -> bytes:
     return bytes(packet)
 
 
+def ends_frame(packet: bytes) -> bool:
+    """Whether a stamped media packet is the last of its frame's data packets."""
+    index, count = struct.unpack_from(">HH", packet, 16)
+    return bool(index == count - 1)
+
+
 def wire_version(data: bytes) -> int | None:
     """The version a message claims, so that a peer of another one can be told so. None for an empty message."""
     return data[0] if data else None

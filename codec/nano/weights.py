@@ -48,18 +48,23 @@ class Weights:
     inter: EntropyModel
 
 
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
-    """Read a weights file. Raises UserError when it is missing or is not one of the `nano` profile."""
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(
             f"the weights file {path} cannot be read ({error.strerror}); install latentcast again."
         ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a whole weights file. Raises UserError when it cannot be read."""
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
+def load_weights(path: Path = WEIGHTS_PATH) -> Weights:
+    """Read a weights file. Raises UserError when it is missing or is not one of the `nano` profile."""
+    content = _read(path)
     try:
         entries = load(content)
         gaussian = SymbolTables.build(*(entries[f"tables.gaussian.{part}"] for part in ("cdf", "length", "offset")))
