@@ -40,10 +40,11 @@ $(BIN)/python:
 	  { echo "latentcast needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# The compiled entropy coder is cached now, so that the first picture does not wait for it.
+# Compiled now, so that the first picture waits for neither: the entropy coder, and the bytecode of what a server and a
+# viewer import (pip would compile everything, which is 80 MB more).
 $(VENV)/base: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
-	$(BIN)/python -m codec.warm
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import client.view, client.window, client.chart, codec.warm, server.app, latentcast.worker_child, uvloop, latentcast.summary'
 	@touch $@
 
 # torch: only for the tests that hold the shipped graphs against the networks they were exported from.

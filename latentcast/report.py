@@ -71,7 +71,7 @@ class Bitrate(_Model):
 
 
 class Qp(_Model):
-    """QP rows of the decoded frames (0 lowest quality .. 63, inter frames up to 71)."""
+    """QP rows of the presented frames (0 lowest quality .. 63, inter frames up to 71)."""
 
     mean: float
     min: int

@@ -56,7 +56,7 @@ RESPONSIVE_S = 0.5
 MAX_AHEAD_S = 0.3
 # From the pacer to the ack: a round trip, the decoder, and this much of waiting. A viewer that takes longer does not
 # keep up, and more frames would only lengthen its queue.
-MAX_ACK_DELAY_S = 0.15
+MAX_ACK_DELAY_S = 0.1
 _MAX_UNACKED = 64
 # Feedback older than this nearly closes the SCTP window (transport.webrtc).
 FEEDBACK_ALIVE_S = 0.3
