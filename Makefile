@@ -38,16 +38,17 @@ clean: ## remove the virtual environment and caches
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "latentcast needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); this takes a minute or two."
+	@$(PYTHON) -m venv $(VENV)
 
 # Compiled now, so that the first picture waits for neither: the entropy coder, and the bytecode of what a server and a
 # viewer import (pip would compile everything, which is 80 MB more).
 $(VENV)/base: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable .
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import client.view, client.window, client.chart, codec.warm, server.app, latentcast.worker_child, uvloop, latentcast.summary'
+	@$(PIP) --editable .
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import client.view, client.window, client.chart, codec.warm, server.app, latentcast.worker_child, uvloop, latentcast.summary'
 	@touch $@
 
 # torch: only for the tests that hold the shipped graphs against the networks they were exported from.
 $(VENV)/dev: $(VENV)/base
-	$(PIP) --editable '.[$(EXTRAS)]'
+	@$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -34,7 +34,8 @@ CHANNELS = ("control", "media", "feedback")
 
 # A closed window of this size still lets a few packets through, so that feedback can start again.
 MIN_WINDOW_BYTES = 16 * 1024
-# Until `set_window` is first called, and at the viewer's end always: enough for the first intra frame, far below what a socket buffer holds.
+# Until `set_window` is first called, and at the viewer's end always: enough for the first intra frame, far below what a
+# socket buffer holds.
 INITIAL_WINDOW_BYTES = 128 * 1024
 MAX_WINDOW_BYTES = 1024 * 1024
 # The window covers the path, the delay of SACKs and an intra frame of 200 ms: less would make SCTP hold packets back
