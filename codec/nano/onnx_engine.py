@@ -32,7 +32,6 @@ def open_graph(name: GraphName, *, weights_sha256: str, threads: int, folder: Pa
     options.inter_op_num_threads = 1
     # A spinning worker takes the core that the event loop needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
