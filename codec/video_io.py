@@ -8,6 +8,7 @@ A writer of one file writes `name.part` and gives it its name in `close`: a file
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -196,7 +197,7 @@ def create_video(path: str | Path, *, width: int, height: int, fps: Fraction) ->
     raise UserError(f"cannot tell what to write from the name {path}: expected .y4m, .mp4, name_%05d.png or a folder")
 
 
-class _Writer:
+class _Writer(ABC):
     """The life of an output: open, broken after the first failure, closed."""
 
     def __init__(self, path: Path, *, width: int, height: int) -> None:
@@ -231,14 +232,14 @@ class _Writer:
         if not self._frames:
             self._discard()
 
-    def _write(self, planes: NDArray[np.uint8]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, planes: NDArray[np.uint8]) -> None: ...
 
-    def _finish(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _finish(self) -> None: ...
 
-    def _discard(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _discard(self) -> None: ...
 
 
 class _Y4mWriter(_Writer):
