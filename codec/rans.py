@@ -155,11 +155,27 @@ def _encode(
     return at[0]
 
 
-@njit(f"int64(uint8[::1],int64,int64,uint16[::1],int64,int64,{_TABLES},uint8[:,::1],int8[::1])", cache=True, nogil=True)
-def _decode(
+@njit("int64(uint8[::1],int64,int64,int64[::1])", cache=True, nogil=True)
+def _start(data: Any, begin: Any, end: Any, cursor: Any) -> Any:
+    """Read the first state of data[begin:end]. cursor: (state, next byte)."""
+    cursor[0], cursor[1] = 0, begin
+    if end - begin < 4:
+        return -1
+    for k in range(4):
+        cursor[0] |= np.int64(data[begin + k]) << (8 * k)
+    cursor[1] = begin + 4
+    return 0 if cursor[0] >= LOWER_BOUND else -1
+
+
+@njit(
+    f"int64(uint8[::1],int64,int64[::1],uint16[::1],int64,int64,{_TABLES},uint8[:,::1],int8[::1])",
+    cache=True,
+    nogil=True,
+)
+def _resume(
     data: Any,
-    begin: Any,
     end: Any,
+    cursor: Any,
     rows: Any,
     first: Any,
     last: Any,
@@ -169,16 +185,13 @@ def _decode(
     guess: Any,
     symbols: Any,
 ) -> Any:
-    """Decode symbols[first:last] from data[begin:end]; 0 when the integrity check holds, else -1."""
-    if end - begin < 4:
-        return -1
-    x = np.uint32(0)
-    for k in range(4):
-        x |= np.uint32(data[begin + k]) << np.uint32(8 * k)
-    at = begin + 4
+    """Decode symbols[first:last] from where `cursor` stands in data[:end]; 0, or -1 where the stream is damaged.
+
+    The cursor is moved on success only.
+    """
+    x = np.uint32(cursor[0])
+    at = cursor[1]
     lower = np.uint32(LOWER_BOUND)
-    if x < lower:
-        return -1
     for i in range(first, last):
         row = rows[i]
         slot = np.int32(x & np.uint32(65535))
@@ -227,7 +240,31 @@ def _decode(
         if value < -128 or value > 127:
             return -1
         symbols[i] = np.int8(value)
-    return 0 if x == lower and at == end else -1
+    cursor[0], cursor[1] = np.int64(x), at
+    return 0
+
+
+@njit(f"int64(uint8[::1],int64,int64,uint16[::1],int64,int64,{_TABLES},uint8[:,::1],int8[::1])", cache=True, nogil=True)
+def _decode(
+    data: Any,
+    begin: Any,
+    end: Any,
+    rows: Any,
+    first: Any,
+    last: Any,
+    cdf: Any,
+    length: Any,
+    offset: Any,
+    guess: Any,
+    symbols: Any,
+) -> Any:
+    """Decode symbols[first:last] from data[begin:end]; 0 when the integrity check holds, else -1."""
+    cursor = np.empty(2, np.int64)
+    if _start(data, begin, end, cursor) != 0:
+        return -1
+    if _resume(data, end, cursor, rows, first, last, cdf, length, offset, guess, symbols) != 0:
+        return -1
+    return 0 if cursor[0] == LOWER_BOUND and cursor[1] == end else -1
 
 
 def encode(symbols: NDArray[np.int8], rows: NDArray[np.uint16], tables: SymbolTables) -> bytes:
@@ -259,3 +296,51 @@ def decode(data: bytes, rows: NDArray[np.uint16], tables: SymbolTables) -> NDArr
     if status != 0:
         raise BitstreamError(f"an entropy-coded stream of {len(data)} bytes is damaged: its final state does not check")
     return symbols
+
+
+class StreamDecoder:
+    """One stream whose symbols are asked for piece by piece, where later tables depend on earlier symbols.
+
+    Raises BitstreamError, with the byte at which it stood, when the stream is damaged: from the constructor, from
+    `decode`, and from `check` after the last symbol.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], tables: SymbolTables) -> None:
+        self._data = data
+        self._tables = tables
+        self._cursor = np.zeros(2, np.int64)
+        if _start(data, 0, len(data), self._cursor) != 0:
+            raise BitstreamError("an entropy-coded stream does not begin with a state", offset=0)
+
+    def decode(self, rows: NDArray[np.uint16]) -> NDArray[np.int8]:
+        """The next `len(rows)` symbols."""
+        t = self._tables
+        symbols = np.empty(len(rows), np.int8)
+        if (
+            _resume(
+                self._data,
+                len(self._data),
+                self._cursor,
+                rows,
+                0,
+                len(rows),
+                t.cdf,
+                t.length,
+                t.offset,
+                t.guess,
+                symbols,
+            )
+            != 0
+        ):
+            raise BitstreamError("an entropy-coded stream is damaged or ends too early", offset=self.used)
+        return symbols
+
+    @property
+    def used(self) -> int:
+        """Bytes read so far."""
+        return int(self._cursor[1])
+
+    def check(self) -> None:
+        """After the last symbol the state must be back where the encoder started."""
+        if self._cursor[0] != LOWER_BOUND:
+            raise BitstreamError("an entropy-coded stream does not end in its starting state", offset=self.used)

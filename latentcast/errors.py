@@ -14,7 +14,14 @@ class UserError(LatentcastError):
 
 
 class BitstreamError(LatentcastError):
-    """A coded frame or file is malformed, truncated or fails its integrity check."""
+    """A coded frame or file is malformed, truncated or fails its integrity check.
+
+    offset: the byte at which that was seen, from the start of what was being read, where it is known.
+    """
+
+    def __init__(self, message: str, *, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
 
 
 class PeerError(LatentcastError):

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codec.blocks import Down2, Named, PixelUp2, Up2, pad_to_multiple_of_4, quantise_z, table
 from codec.layout import INTER_QP_ROWS, INTRA_QP_ROWS
 from codec.nano import HYPER_CHANNELS, LATENT_CHANNELS, STATE_CHANNELS
 
@@ -23,7 +24,6 @@ INTRA_CHANNELS = 96
 PATCH_CHANNELS = 3 * 8 * 8
 
 SYMBOL_LIMIT = 127
-Z_MIN, Z_MAX = -128, 127
 MIN_STEP = 0.5
 
 
@@ -73,52 +73,19 @@ class LiteBlock(nn.Module):
         return b + x if self.shortcut else b
 
 
-class Down2(nn.Module):
-    """Half the size in each direction: conv 2/2/0, then a block with a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.down = nn.Conv2d(inputs, outputs, 2, stride=2)
-        self.conv = LiteBlock(outputs, outputs, shortcut=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(self.down(x))
-        return y
-
-
-class PixelUp2(nn.Module):
-    """Twice the size: conv1x1 to four times the channels, pixel shuffle (`up` in the weights file)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return y
-
-
-class Up2(nn.Module):
-    """Twice the size in each direction, then a block with a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.up = PixelUp2(inputs, outputs)
-        self.conv = LiteBlock(outputs, outputs, shortcut=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(self.up(x))
-        return y
+def block(inputs: int, outputs: int, shortcut: bool) -> LiteBlock:
+    """As a `codec.blocks.BlockFactory`."""
+    return LiteBlock(inputs, outputs, shortcut=shortcut)
 
 
 def hyper_encoder() -> nn.Sequential:
     c = HYPER_CHANNELS
-    return nn.Sequential(LiteBlock(LATENT_CHANNELS, c), Down2(c, c), Down2(c, c))
+    return nn.Sequential(LiteBlock(LATENT_CHANNELS, c), Down2(c, c, block), Down2(c, c, block))
 
 
 def hyper_decoder() -> nn.Sequential:
     c = HYPER_CHANNELS
-    return nn.Sequential(Up2(c, c), Up2(c, c), LiteBlock(c, LATENT_CHANNELS))
+    return nn.Sequential(Up2(c, c, block), Up2(c, c, block), LiteBlock(c, LATENT_CHANNELS))
 
 
 def prior_fusion(inputs: int) -> nn.Sequential:
@@ -127,16 +94,6 @@ def prior_fusion(inputs: int) -> nn.Sequential:
 
 def spatial_prior() -> nn.Sequential:
     return nn.Sequential(LiteBlock(3 * LATENT_CHANNELS, PRIOR_CHANNELS), nn.Conv2d(PRIOR_CHANNELS, LATENT_CHANNELS, 1))
-
-
-def pad_to_multiple_of_4(y: Tensor) -> Tensor:
-    """Replicate right and bottom: only the hyper encoder sees the padding."""
-    h, w = y.shape[-2:]
-    return F.pad(y, (0, -w % 4, 0, -h % 4), mode="replicate")
-
-
-def quantise_z(z: Tensor) -> Tensor:
-    return torch.clamp(torch.round(z), Z_MIN, Z_MAX)
 
 
 def step_0_mask(y: Tensor) -> Tensor:
@@ -174,10 +131,6 @@ def dequantise_latents(symbols: Tensor, params: Tensor, spatial: nn.Module) -> T
     return y_hat
 
 
-def table(rows: int, channels: int) -> nn.Parameter:
-    return nn.Parameter(torch.ones(rows, channels, 1, 1))
-
-
 class IntraEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -196,7 +149,7 @@ class IntraDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         c = INTRA_CHANNELS
-        self.dec_1 = nn.Sequential(Up2(LATENT_CHANNELS, c), *(LiteBlock(c, c) for _ in range(4)))
+        self.dec_1 = nn.Sequential(Up2(LATENT_CHANNELS, c, block), *(LiteBlock(c, c) for _ in range(4)))
         self.dec_2 = nn.Conv2d(c, PATCH_CHANNELS, 1)
 
     def forward(self, y_hat: Tensor, scale: Tensor) -> Tensor:
@@ -264,18 +217,6 @@ class InterEncoder(nn.Module):
         return y
 
 
-class Named(nn.Module):
-    """A sequence one level down, where the weights file has a `conv` in the key."""
-
-    def __init__(self, conv: nn.Sequential) -> None:
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return y
-
-
 class InterDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -321,7 +262,7 @@ class Inter(nn.Module):
         self.encoder = InterEncoder()
         self.hyper_encoder = Named(hyper_encoder())
         self.hyper_decoder = Named(hyper_decoder())
-        self.temporal_prior_encoder = Down2(c, 2 * c)
+        self.temporal_prior_encoder = Down2(c, 2 * c, block)
         self.y_prior_fusion = Named(prior_fusion(LATENT_CHANNELS + 2 * c))
         self.y_spatial_prior = Named(spatial_prior())
         self.decoder = InterDecoder()
