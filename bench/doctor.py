@@ -9,7 +9,6 @@ from rich.console import Console
 
 from bench.speed import measure
 from codec.nano.weights import load_weights
-from codec.profiles import PROFILE
 from latentcast import __version__
 from latentcast.errors import LatentcastError
 
@@ -25,7 +24,7 @@ def run() -> None:
     )
     started = time.perf_counter()
     weights = load_weights()
-    console.print(f"profile {PROFILE}, weights {weights.sha256[:12]}, loaded in {time.perf_counter() - started:.2f} s")
+    console.print(f"profile nano, weights {weights.sha256[:12]}, loaded in {time.perf_counter() - started:.2f} s")
     speed = measure(size=(640, 360), frames=30, qp=32)
     encode, decode = speed.encode.total, speed.decode.total
     verdict = (

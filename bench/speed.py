@@ -20,7 +20,7 @@ from codec.bitstream import read_frame
 from codec.encoder import Timing
 from codec.files import pictures
 from codec.nano.weights import load_weights
-from codec.profiles import PROFILE, open_decoder, open_encoder
+from codec.profiles import open_decoder, open_encoder
 from codec.quality_cycle import inter_row
 from codec.state import State
 from codec.video_io import VideoReader
@@ -127,7 +127,7 @@ def run(*, size: tuple[int, int], frames: int, qp: int, json: Path | None) -> No
     machine = describe_machine()
     table = Table(
         title=(
-            f"{PROFILE}, P frames {speed.width}x{speed.height}, base QP {speed.qp}, "
+            f"nano, P frames {speed.width}x{speed.height}, base QP {speed.qp}, "
             f"{speed.bits_per_pixel:.3f} bit a pixel, one thread"
         )
     )

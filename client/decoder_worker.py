@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.bitstream import Hole
-from codec.decoder import Decoder
-from codec.drift import arithmetic_fingerprint
+from codec.engine import FrameDecoder
 from codec.layout import MAX_HEIGHT, MAX_WIDTH
-from codec.profiles import open_decoder_engine
+from codec.profiles import Profile, open_codec
 from codec.state import StateRing
-from latentcast.errors import BitstreamError
+from latentcast.errors import BitstreamError, MismatchError
 from latentcast.shared_buffer import SharedBuffer
 
 BUFFER_BYTES = 3 * MAX_WIDTH * MAX_HEIGHT
@@ -27,6 +27,7 @@ BUFFER_BYTES = 3 * MAX_WIDTH * MAX_HEIGHT
 class DecoderSetup:
     """fd: inherited shared memory of `BUFFER_BYTES`, which holds the newest picture."""
 
+    profile: Profile
     fd: int
     threads: int
 
@@ -37,6 +38,7 @@ class Configure:
 
     width: int
     height: int
+    skip_threshold: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,14 @@ class DecodeResult:
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailure:
-    """The frame cannot be shown: its reference is not there, or its head is damaged."""
+    """The frame cannot be shown: its reference is not there, or it is damaged.
+
+    mismatch: it is whole, but this machine computes otherwise than the encoder's, and `reason` is for the user.
+    """
 
     frame_id: int
     reason: str
+    mismatch: bool = False
 
 
 def picture_view(buffer: SharedBuffer, *, width: int, height: int) -> NDArray[np.uint8]:
@@ -81,27 +87,16 @@ def picture_view(buffer: SharedBuffer, *, width: int, height: int) -> NDArray[np
     return np.frombuffer(buffer.view, np.uint8, count=3 * width * height).reshape(3, height, width)
 
 
-@dataclass(frozen=True, slots=True)
-class AskFingerprint:
-    """First job: name the arithmetic of this machine (codec.drift)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Answer to AskFingerprint."""
-
-    value: str
-
-
-Job = AskFingerprint | Configure | DecodeJob
-Result = Fingerprint | Configured | DecodeResult | DecodeFailure
+Job = AskArithmetic | Configure | DecodeJob
+Result = Arithmetic | Configured | DecodeResult | DecodeFailure
 
 
 def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
     buffer = SharedBuffer(setup.fd, BUFFER_BYTES)
-    engine, weights = open_decoder_engine(threads=setup.threads)
+    codec = open_codec(setup.profile, threads=setup.threads)
+    arithmetic = codec.arithmetic()
     states = StateRing()
-    decoder: Decoder | None = None
+    decoder: FrameDecoder | None = None
 
     def decode(job: DecodeJob) -> Result:
         started_us = time.monotonic_ns() // 1000
@@ -113,7 +108,7 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
         try:
             state, frame = decoder.decode(reference, job.data, frame_id=job.frame_id, holes=job.holes)
         except BitstreamError as error:
-            return DecodeFailure(job.frame_id, str(error))
+            return DecodeFailure(job.frame_id, str(error), isinstance(error, MismatchError))
         states.put(state)
         picture_view(buffer, width=decoder.layout.width, height=decoder.layout.height)[:] = frame.planes
         return DecodeResult(
@@ -128,11 +123,11 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
 
     def handle(job: Job) -> Result:
         nonlocal decoder
-        if isinstance(job, AskFingerprint):
-            return Fingerprint(arithmetic_fingerprint(engine))
+        if isinstance(job, AskArithmetic):
+            return arithmetic
         if isinstance(job, Configure):
             states.clear()
-            decoder = Decoder(engine, weights, width=job.width, height=job.height)
+            decoder = codec.decoder(width=job.width, height=job.height, skip_threshold=job.skip_threshold)
             return Configured()
         return decode(job)
 

@@ -24,14 +24,13 @@ from client.decoder_worker import (
     DecodeFailure,
     DecodeJob,
     DecodeResult,
-    Fingerprint,
     Result,
     picture_view,
 )
 from client.picture import Picture
 from client.timeline import Timeline
+from codec.arithmetic import Arithmetic
 from codec.bitstream import VERSION as BITSTREAM_VERSION
-from codec.profiles import PROFILE
 from latentcast import __version__, control
 from latentcast.control import Bye, Config, Error, Hello, Stats
 from latentcast.shared_buffer import SharedBuffer
@@ -76,7 +75,8 @@ class Receiver:
     """All methods belong to the event loop's thread.
 
     The worker's result callback must be pointed at `on_result`. on_picture(picture) for every decoded frame;
-    on_config(config) when the stream's size is known; on_end(message, fatal) once, when the session ends by itself.
+    on_config(config) when the stream's size is known; on_trouble(message) when frames arrive that cannot be decoded
+    here; on_end(message, fatal) once, when the session ends by itself.
     """
 
     def __init__(
@@ -84,11 +84,13 @@ class Receiver:
         worker: Worker,
         buffer: SharedBuffer,
         *,
+        profile: str,
         weights_sha256: str,
-        fingerprint: str | None,
+        arithmetic: Arithmetic | None,
         ice_servers: Sequence[str],
         on_picture: Callable[[Picture], None],
         on_config: Callable[[Config], None],
+        on_trouble: Callable[[str], None],
         on_end: Callable[[str, bool], None],
     ) -> None:
         self.counts = Counts()
@@ -98,11 +100,13 @@ class Receiver:
         """The newest from the server."""
         self._worker = worker
         self._buffer = buffer
+        self._profile = profile
         self._weights_sha256 = weights_sha256
-        self._fingerprint = fingerprint
-        """Of the decoder's arithmetic; None until the decoder process has said it."""
+        self._arithmetic = arithmetic
+        """Of the decoder; None until the decoder process has said it."""
         self._on_picture = on_picture
         self._on_config = on_config
+        self._on_trouble = on_trouble
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._peer = Peer(
@@ -183,16 +187,17 @@ class Receiver:
 
     def _greet(self) -> None:
         """Ask for the stream, once both the channels and the decoder are there: frames sent earlier would be lost."""
-        if not self._open or self._greeted or self._fingerprint is None:
+        if not self._open or self._greeted or self._arithmetic is None:
             return
         self._greeted = True
         hello = Hello(
             protocol=control.PROTOCOL_VERSION,
             wire=WIRE_VERSION,
             bitstream=BITSTREAM_VERSION,
-            profile=PROFILE,
+            profile=self._profile,
             weights=self._weights_sha256,
-            fingerprint=self._fingerprint,
+            fingerprint=self._arithmetic.fingerprint,
+            precision=self._arithmetic.precision,
             program=f"latentcast {__version__}",
         )
         self._peer.send_control(hello.model_dump_json())
@@ -214,7 +219,7 @@ class Receiver:
             if message.final:
                 self._final.set()
         elif isinstance(message, Error):
-            self._end(message.message, fatal=message.code in ("version", "weights", "profile"))
+            self._end(message.message, fatal=message.code in ("version", "weights", "profile", "arithmetic"))
 
     def _on_media(self, data: bytes) -> None:
         now = time.monotonic()
@@ -282,14 +287,14 @@ class Receiver:
             return
         if not self._configured:
             self._configured = True
-            worker.submit(Configure(self.config.width, self.config.height))
+            worker.submit(Configure(self.config.width, self.config.height, self.config.skip_threshold))
         elif self._queue:
             frame = self._decoding = self._queue.popleft()
             worker.submit(DecodeJob(frame.frame_id, frame.reference_id, frame.data, frame.holes))
 
-    def on_decoder(self, fingerprint: str) -> None:
+    def on_decoder(self, arithmetic: Arithmetic) -> None:
         """The decoder process is (again) there: it knows neither the size nor any state."""
-        self._fingerprint = fingerprint
+        self._arithmetic = arithmetic
         self._configured = False
         self._decoding = None
         self._drop_queue()
@@ -300,9 +305,11 @@ class Receiver:
     def on_result(self, result: Result) -> None:
         """What the decoder process made of its job."""
         frame, self._decoding = self._decoding, None
-        if not self._ended and frame is not None and not isinstance(result, Configured | Fingerprint):
+        if not self._ended and frame is not None and not isinstance(result, Configured | Arithmetic):
             if isinstance(result, DecodeFailure):
                 log.debug("frame %d cannot be decoded: %s", result.frame_id, result.reason)
+                if result.mismatch:
+                    self._on_trouble(result.reason)
                 self._waiting_for_intra = True
                 self._lose(result.frame_id)
             else:
@@ -359,7 +366,7 @@ class Receiver:
                 # Acks may be lost; this one says again that nothing can be decoded.
                 next_reminder = now + 0.3
                 self._peer.send_feedback(self._acks.message(True).to_bytes())
-            if self._fingerprint is None:
+            if self._arithmetic is None:
                 self._heard = now
             elif self.config is None and now - max(self._created, self._heard) > SETUP_TIMEOUT_S:
                 self._end(f"no connection came up within {SETUP_TIMEOUT_S:.0f} s")

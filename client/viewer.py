@@ -16,13 +16,14 @@ from collections import deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from client.decoder_worker import BUFFER_BYTES, AskFingerprint, DecoderSetup, Fingerprint
+from client.decoder_worker import BUFFER_BYTES, DecoderSetup
 from client.measurement import Measurement, PresentedFrame, Session
 from client.picture import Picture
 from client.receiver import Receiver
 from client.status import ViewStatus
 from client.whep import Refusal, Retry, WhepClient, endpoint_of
-from codec.nano.weights import WEIGHTS_PATH, file_sha256
+from codec.arithmetic import Arithmetic, AskArithmetic
+from codec.profiles import Profile
 from latentcast.config import ViewSettings
 from latentcast.control import Config
 from latentcast.errors import UserError
@@ -59,8 +60,9 @@ class Viewer:
         on_picture: Callable[[Picture], None],
         on_notice: Callable[[str], None],
     ) -> None:
-        """Raises UserError when the URL is not one."""
+        """Raises UserError when the URL is not one, or the profile cannot be used."""
         self._settings = settings
+        self._profile = Profile.of(settings)
         self._measurement = measurement
         self._on_picture = on_picture
         self._on_notice = on_notice
@@ -70,7 +72,7 @@ class Viewer:
         self._buffer = SharedBuffer.create(BUFFER_BYTES)
         self._worker = self._make_worker()
         self._receiver: Receiver | None = None
-        self._fingerprint: str | None = None
+        self._arithmetic: Arithmetic | None = None
         self._ended: asyncio.Future[tuple[str, bool]] | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,7 +82,7 @@ class Viewer:
         self._fatal: str | None = None
         """Why no session can work any more."""
         self._presented_at = 0.0
-        self._weights_sha256 = file_sha256(WEIGHTS_PATH)
+        self._weights_sha256 = self._profile.weights_sha256()
         self._recent: deque[PresentedFrame] = deque(maxlen=240)
         self._rates: deque[tuple[float, int, int, int]] = deque(maxlen=30)
         """(time, packets, bytes, packets expected) at each of the last few status requests."""
@@ -203,7 +205,7 @@ class Viewer:
             # What the server asks for holds for this once; a server that says nothing is left alone ever longer.
             pause = asked_s if asked_s is not None else delay * random.uniform(1.0, 1.2)
             delay = min(MAX_DELAY_S, 2 * delay)
-            self._say(f"{message[:1].upper()}{message[1:]}. Trying again in {pause:.1f} s")
+            self._say(f"{_capitalised(message.rstrip('.'))}. Trying again in {pause:.1f} s")
             await self._wait_stop(pause)
 
     async def _session(self, whep: WhepClient) -> tuple[str, bool]:
@@ -215,11 +217,13 @@ class Viewer:
         receiver = self._receiver = Receiver(
             self._worker,
             self._buffer,
+            profile=self._profile.name,
             weights_sha256=self._weights_sha256,
-            fingerprint=self._fingerprint,
+            arithmetic=self._arithmetic,
             ice_servers=self._settings.ice_servers,
             on_picture=self._on_picture,
             on_config=self._on_config,
+            on_trouble=lambda reason: self._say(_capitalised(reason)),
             on_end=lambda message, fatal: _set(ended, (message, fatal)),
         )
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -234,7 +238,7 @@ class Viewer:
                 await receiver.leave()
                 return "stopped", True
             message, fatal = ended.result()
-            self._say(f"{message[:1].upper()}{message[1:]}")
+            self._say(_capitalised(message))
             if fatal:
                 raise UserError(message)
             return message, receiver.config is not None
@@ -281,7 +285,7 @@ class Viewer:
     # -- the decoder process
 
     def _make_worker(self) -> Worker:
-        setup = DecoderSetup(fd=self._buffer.fd, threads=self._settings.decoder_threads)
+        setup = DecoderSetup(profile=self._profile, fd=self._buffer.fd, threads=self._settings.decoder_threads)
         return Worker(
             module="client.decoder_worker",
             arguments=setup,
@@ -292,24 +296,24 @@ class Viewer:
         )
 
     def _on_worker_ready(self) -> None:
-        self._worker.submit(AskFingerprint())
+        self._worker.submit(AskArithmetic())
 
     def _on_worker_result(self, result: object) -> None:
         self._decoder_deaths = 0
-        if isinstance(result, Fingerprint):
-            self._fingerprint = result.value
+        if isinstance(result, Arithmetic):
+            self._arithmetic = result
             if self._receiver is not None:
-                self._receiver.on_decoder(result.value)
+                self._receiver.on_decoder(result)
         elif self._receiver is not None:
             self._receiver.on_result(result)  # type: ignore[arg-type]  # whatever our own child sends
 
     def _on_worker_death(self, reason: str) -> None:
         self._decoder_deaths += 1
-        self._fingerprint = None
+        self._arithmetic = None
         if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
             self._give_up(reason if self._worker.refused else f"the decoder keeps failing: {reason}")
             return
-        self._say(f"{reason[:1].upper()}{reason[1:]} It is started again")
+        self._say(f"{_capitalised(reason)} It is started again")
         try:
             self._worker.start()
         except OSError as error:
@@ -336,3 +340,8 @@ class Viewer:
 def _set(future: asyncio.Future[tuple[str, bool]], value: tuple[str, bool]) -> None:
     if not future.done():
         future.set_result(value)
+
+
+def _capitalised(sentence: str) -> str:
+    """With a capital first letter, unless an address comes first."""
+    return sentence if "://" in sentence.split(" ", 1)[0] else sentence[:1].upper() + sentence[1:]

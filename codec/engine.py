@@ -4,12 +4,18 @@ An engine knows nothing of entropy coding, packets or files. `codec.encoder` and
 around one. A state tensor belongs to the engine that made it; to everyone else it is opaque.
 """
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.layout import Layout
+from codec.state import State
+
+if TYPE_CHECKING:
+    from codec.bitstream import CodedFrame, Hole
+    from codec.decoder import DecodedFrame
+    from codec.encoder import Timing
 
 Picture = NDArray[np.uint8]
 Symbols = NDArray[np.int8]
@@ -43,3 +49,33 @@ class DecoderEngine(Protocol):
 
     def inter(self, z: Symbols, symbols: Symbols, state: Any, qp: int) -> tuple[Picture, Any]:
         """Returns the padded picture and the new state tensor."""
+
+
+class FrameEncoder(Protocol):
+    """A whole encoder for pictures of one size: engine and entropy coder. `codec.encoder.Encoder` explains."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def timing(self) -> "Timing":
+        """Of the newest frame."""
+
+    def encode(
+        self, reference: State | None, planes: Picture, *, qp: int, frame_id: int
+    ) -> "tuple[State, CodedFrame]": ...
+
+
+class FrameDecoder(Protocol):
+    """A whole decoder for pictures of one size. `codec.decoder.Decoder` explains."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def timing(self) -> "Timing":
+        """Of the newest frame."""
+
+    def decode(
+        self, reference: State | None, data: bytes, *, frame_id: int, holes: "tuple[Hole, ...]" = ()
+    ) -> "tuple[State, DecodedFrame]": ...

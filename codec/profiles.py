@@ -1,27 +1,130 @@
-"""The profiles by name: how to make the two halves of the codec."""
+"""The profiles by name: from what the user chose to the two halves of the codec.
 
-from codec.decoder import Decoder
-from codec.encoder import DEFAULT_SLICE_BYTES, Encoder
-from codec.nano.onnx_engine import OnnxDecoder, OnnxEncoder
-from codec.nano.weights import Weights, load_weights
+    Profile      a choice: name, device, precision, weights. A value that travels to the worker processes
+    open_codec   loads what it names, once; encoders and decoders of any size come out of it
 
-PROFILE = "nano"
+What only one profile needs (torch above all) is imported when it is opened.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from codec.arithmetic import Arithmetic
+from codec.encoder import DEFAULT_SLICE_BYTES
+from codec.engine import FrameDecoder, FrameEncoder
+from codec.nano.weights import WEIGHTS_PATH, file_sha256
+from latentcast.config import CodecSettings, ServeSettings
+from latentcast.errors import UserError
+
+ProfileName = Literal["nano", "dcvc-rt"]
+Device = Literal["auto", "cpu", "cuda"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+
+PROFILE_NAMES: tuple[ProfileName, ...] = ("nano", "dcvc-rt")
 
 
-def open_encoder(*, width: int, height: int, threads: int = 1, max_slice_bytes: int = DEFAULT_SLICE_BYTES) -> Encoder:
-    """A warmed-up encoder of the `nano` profile on the CPU. Raises UserError for a size or weights it cannot use."""
-    weights = load_weights()
-    engine = OnnxEncoder(weights_sha256=weights.sha256, threads=threads)
-    return Encoder(engine, weights, width=width, height=height, max_slice_bytes=max_slice_bytes)
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Which codec, and how it runs.
+
+    device: `auto` is the GPU for `dcvc-rt` where there is one, else the CPU. precision: of `nano` on a CPU; `auto` is
+    bfloat16 where the processor multiplies it. weights_image, weights_video: the published checkpoints, which `dcvc-rt`
+    needs. skip_threshold: of a `dcvc-rt` encoder, None codes every element; a decoder is told by the stream.
+    reset_interval: frames of `dcvc-rt` after which the state is made from the picture, 0 never.
+    """
+
+    name: ProfileName = "nano"
+    device: Device = "auto"
+    precision: PrecisionChoice = "auto"
+    weights_image: Path | None = None
+    weights_video: Path | None = None
+    skip_threshold: float | None = 0.12
+    reset_interval: int = 32
+
+    def __post_init__(self) -> None:
+        if self.name == "dcvc-rt" and (self.weights_image is None or self.weights_video is None):
+            raise UserError(
+                "the profile dcvc-rt needs the two published checkpoints: give cvpr2025_image.pth.tar with "
+                "--weights-image and cvpr2025_video.pth.tar with --weights-video."
+            )
+        if self.name == "nano" and (self.weights_image is not None or self.weights_video is not None):
+            raise UserError("the profile nano brings its own weights; checkpoints are for --profile dcvc-rt.")
+
+    @classmethod
+    def of(cls, settings: CodecSettings) -> "Profile":
+        """What the settings of a server or a viewer name. Raises UserError for a choice that does not fit."""
+        chosen = settings.model_dump(include={"device", "precision", "weights_image", "weights_video"})
+        if isinstance(settings, ServeSettings):
+            chosen |= settings.model_dump(include={"skip_threshold", "reset_interval"})
+        return cls(settings.profile, **chosen)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a viewer must compute what the server computes, to the last bit (codec.arithmetic)."""
+        return self.name == "dcvc-rt"
+
+    def weights_sha256(self) -> str:
+        """What both ends name their weights by. Raises UserError when a file cannot be read."""
+        if self.weights_image is None or self.weights_video is None:
+            return file_sha256(WEIGHTS_PATH)
+        import hashlib
+
+        digests = [file_sha256(path) for path in (self.weights_image, self.weights_video)]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def open_decoder_engine(*, threads: int = 1) -> tuple[OnnxDecoder, Weights]:
-    """What a decoder of any size needs: the networks of the `nano` profile on the CPU, and the entropy tables."""
-    weights = load_weights()
-    return OnnxDecoder(weights_sha256=weights.sha256, threads=threads), weights
+class Codec(Protocol):
+    """A profile with its weights loaded. Raises UserError for a size that cannot be coded."""
+
+    def arithmetic(self) -> Arithmetic:
+        """What decoders of this codec compute with, and encoders too."""
+
+    def encoder(self, *, width: int, height: int, max_slice_bytes: int = DEFAULT_SLICE_BYTES) -> FrameEncoder:
+        """A warmed-up encoder."""
+
+    def decoder(self, *, width: int, height: int, skip_threshold: float | None = None) -> FrameDecoder:
+        """A warmed-up decoder. skip_threshold: the encoder's."""
 
 
-def open_decoder(*, width: int, height: int, threads: int = 1) -> Decoder:
-    """A warmed-up decoder of the `nano` profile on the CPU. Raises UserError for a size or weights it cannot use."""
-    engine, weights = open_decoder_engine(threads=threads)
-    return Decoder(engine, weights, width=width, height=height)
+def open_codec(profile: Profile = Profile(), *, threads: int = 1) -> Codec:
+    """Load a profile. threads: of one network run on a CPU.
+
+    Raises UserError for weights it cannot use, or a device or library that is not there.
+    """
+    if profile.name == "nano":
+        from codec.nano.codec import NanoCodec
+
+        return NanoCodec(profile.device, profile.precision, threads=threads)
+    _need_torch("the profile dcvc-rt")
+    from codec.dcvc_rt.codec import open_dcvc_rt
+
+    assert profile.weights_image is not None
+    assert profile.weights_video is not None
+    return open_dcvc_rt(
+        image=profile.weights_image,
+        video=profile.weights_video,
+        device=profile.device,
+        threads=threads,
+        skip_threshold=profile.skip_threshold,
+        reset_interval=profile.reset_interval,
+    )
+
+
+def open_encoder(*, width: int, height: int, threads: int = 1, **choice: Any) -> FrameEncoder:
+    """A warmed-up encoder of `Profile(**choice)`. Raises UserError for a size or weights it cannot use."""
+    return open_codec(Profile(**choice), threads=threads).encoder(width=width, height=height)
+
+
+def open_decoder(*, width: int, height: int, threads: int = 1, **choice: Any) -> FrameDecoder:
+    """A warmed-up decoder of `Profile(**choice)`. Raises UserError for a size or weights it cannot use."""
+    profile = Profile(**choice)
+    codec = open_codec(profile, threads=threads)
+    return codec.decoder(width=width, height=height, skip_threshold=profile.skip_threshold)
+
+
+def _need_torch(what: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(f"{what} needs torch, which is not installed; add it with: pip install 'latentcast[torch]'")

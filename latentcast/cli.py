@@ -36,6 +36,21 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", h
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
 
 
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Codec: nano, or dcvc-rt, the paper's.")
+]
+DeviceOption = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", metavar="NAME", help="Of nano on a CPU: auto, float32 or bfloat16.")
+]
+ImageOption = Annotated[
+    Path | None, typer.Option("--weights-image", metavar="FILE", help="cvpr2025_image.pth.tar, for dcvc-rt.")
+]
+VideoOption = Annotated[
+    Path | None, typer.Option("--weights-video", metavar="FILE", help="cvpr2025_video.pth.tar, for dcvc-rt.")
+]
+
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """`640x360` as (width, height). Raises UserError."""
     if text is None:
@@ -79,6 +94,11 @@ def serve(
     capture_ring: Annotated[
         Path | None, typer.Option(help="Ring file of captured pictures, for a viewer on this machine to compare with.")
     ] = None,
+    profile: ProfileOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -95,6 +115,11 @@ def serve(
         "max_viewers": max_viewers,
         "token": token,
         "capture_ring": capture_ring,
+        "profile": profile,
+        "device": device,
+        "precision": precision,
+        "weights_image": weights_image,
+        "weights_video": weights_video,
     }
     settings = load_settings(section="serve", flags=flags, file=config).serve
     server = _module("server.app")
@@ -116,6 +141,11 @@ def view(
     compare: Annotated[Path | None, typer.Option(metavar="RING", help="Capture ring of a server on here.")] = None,
     psnr: Annotated[bool | None, typer.Option("--psnr", help="PSNR of every picture; needs --compare.")] = None,
     token: Annotated[str | None, typer.Option(help="The server's token.", envvar=None)] = None,
+    profile: ProfileOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -130,6 +160,11 @@ def view(
         "compare": compare,
         "psnr": psnr,
         "token": token,
+        "profile": profile,
+        "device": device,
+        "precision": precision,
+        "weights_image": weights_image,
+        "weights_video": weights_video,
     }
     settings = load_settings(section="view", flags=flags, file=config).view
     client = _module("client.view")
@@ -150,6 +185,11 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No window.")] = False,
     psnr: Annotated[bool, typer.Option("--psnr", help="Measure the PSNR of every presented picture.")] = False,
     report: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("report"),
+    profile: ProfileOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Stream over loopback between two processes, show it, and measure it."""
@@ -163,6 +203,13 @@ def demo(
         headless=headless,
         psnr=psnr,
         report=report,
+        codec={
+            "profile": profile,
+            "device": device,
+            "precision": precision,
+            "weights_image": weights_image,
+            "weights_video": weights_video,
+        },
     )
 
 

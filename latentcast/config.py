@@ -7,7 +7,7 @@ Environment: `LATENTCAST_SERVE__PORT=9000`. File: `latentcast.toml` in the worki
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -32,7 +32,22 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ServeSettings(_Section):
+class CodecSettings(_Section):
+    """Which codec, at either end; what both ends set must agree."""
+
+    profile: Literal["nano", "dcvc-rt"] = "nano"
+    """`nano`, for any CPU, or `dcvc-rt`, the network of the paper, for GPUs."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs. `auto`: the GPU for `dcvc-rt` where there is one, else the CPU."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What `nano` computes in on a CPU. `auto`: bfloat16 where the processor multiplies it."""
+    weights_image: Path | None = None
+    """Checkpoint of the image model for `dcvc-rt`, cvpr2025_image.pth.tar."""
+    weights_video: Path | None = None
+    """Checkpoint of the video model for `dcvc-rt`, cvpr2025_video.pth.tar."""
+
+
+class ServeSettings(CodecSettings):
     """`latentcast serve`."""
 
     host: str = "127.0.0.1"
@@ -57,6 +72,10 @@ class ServeSettings(_Section):
     """More are answered with 503."""
     encoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the encoder's network. One leaves the other cores to everything else."""
+    skip_threshold: Annotated[float, Field(ge=0, le=16)] = 0.12
+    """Of `dcvc-rt`: latents whose scale does not exceed it are not coded; 0 codes nearly all."""
+    reset_interval: Annotated[int, Field(ge=0, le=10_000)] = 32
+    """Of `dcvc-rt`: frames after which the state is made anew from the picture; 0 never."""
     token: SecretStr | None = None
     """When set, viewers must send it as `Authorization: Bearer`."""
     ice_servers: tuple[str, ...] = ()
@@ -67,7 +86,7 @@ class ServeSettings(_Section):
     """Also write captured pictures into this ring file, for a viewer on the same machine to compare with."""
 
 
-class ViewSettings(_Section):
+class ViewSettings(CodecSettings):
     """`latentcast view`."""
 
     url: str = f"http://127.0.0.1:{DEFAULT_PORT}"

@@ -40,7 +40,9 @@ class Hello(_Message):
     weights: Sha256
     """SHA-256 of its weights file."""
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    """Names the arithmetic of its decoder (codec.drift)."""
+    """Names the arithmetic of its decoder (codec.arithmetic)."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """What its network computes in."""
     program: Annotated[str, Field(max_length=64)]
     """Name and version, for logs."""
 
@@ -59,6 +61,8 @@ class Config(_Message):
     matrix: Literal["bt709"] = "bt709"
     """Colour matrix of the coded pictures (ISO 23091-2 code 1)."""
     full_range: Literal[True] = True
+    skip_threshold: Annotated[float, Field(ge=0, le=16)] | None = None
+    """Of `dcvc-rt`: latents of a smaller scale are not coded. None codes all."""
 
 
 class Stats(_Message):
@@ -92,7 +96,7 @@ class Error(_Message):
     """Why the server ends the session. `message` is meant for the user."""
 
     type: Literal["error"] = "error"
-    code: Literal["version", "weights", "profile", "gone", "encoder"]
+    code: Literal["version", "weights", "profile", "arithmetic", "gone", "encoder"]
     message: Annotated[str, Field(max_length=MAX_ERROR_CHARACTERS)]
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -40,14 +41,21 @@ def run_demo(
     headless: bool,
     psnr: bool,
     report: Path,
+    codec: Mapping[str, object] | None = None,
 ) -> None:
-    """Stream for `seconds` and report into the folder `report`.
+    """Stream for `seconds` and report into the folder `report`. codec: settings that both ends get, None left out.
 
     Raises UserError when source, size or report folder cannot be used, LatentcastError when a process fails.
     """
     # A closed terminal or a `kill` ends the demo as Control-C does, with both processes and a summary.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    shared = [
+        part
+        for name, value in (codec or {}).items()
+        if value is not None
+        for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
     chosen = sources or tuple(str(CLIPS_FOLDER / name) for name in CLIPS)
     size = size or DEFAULT_SIZE
     try:
@@ -63,13 +71,14 @@ def run_demo(
         flags = ["--port", "0", "--stream", "demo", "--max-bitrate", str(max_bitrate), "--capture-ring", str(ring)]
         flags += ["--size", f"{size[0]}x{size[1]}"]
         flags += [] if fps is None else ["--fps", str(fps)]
+        flags += shared
         for source in chosen:
             flags += ["--source", source]
         server = _start("serve", flags, capture=True)
         try:
             url = _announced_url(server)
             typer.echo(f"Streaming {', '.join(Path(name).name for name in chosen)} for {seconds:g} s")
-            _watch(url, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
+            _watch(url, *shared, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
         finally:
             _stop(server)
     result = report / "report.json"
@@ -107,8 +116,19 @@ def _announced_url(server: subprocess.Popen[str]) -> str:
     raise LatentcastError(f"the server did not start (exit code {code}).")
 
 
-def _watch(url: str, *, ring: Path, seconds: float, headless: bool, psnr: bool, report: Path) -> None:
-    flags = [url, "--stream", "demo", "--seconds", str(seconds), "--report", str(report), "--compare", str(ring)]
+def _watch(url: str, *codec: str, ring: Path, seconds: float, headless: bool, psnr: bool, report: Path) -> None:
+    flags = [
+        url,
+        *codec,
+        "--stream",
+        "demo",
+        "--seconds",
+        str(seconds),
+        "--report",
+        str(report),
+        "--compare",
+        str(ring),
+    ]
     flags += ["--headless"] if headless else []
     flags += ["--psnr"] if psnr else []
 

@@ -24,5 +24,9 @@ class BitstreamError(LatentcastError):
         self.offset = offset
 
 
+class MismatchError(BitstreamError):
+    """A coded frame is whole, but this machine's arithmetic reads something else from it. For the user to read."""
+
+
 class PeerError(LatentcastError):
     """The other end cannot be talked to: wrong version, refused, or gone."""

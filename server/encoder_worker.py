@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codec.drift import arithmetic_fingerprint
-from codec.profiles import open_decoder_engine, open_encoder
+from codec.arithmetic import Arithmetic, AskArithmetic
+from codec.profiles import Profile, open_codec
 from codec.state import StateRing
 from latentcast.shared_buffer import SharedBuffer
 from server.frame_slots import slot_views
@@ -19,24 +19,13 @@ from server.frame_slots import slot_views
 class EncoderSetup:
     """What the process is started with. fd: the inherited shared memory of `buffer_bytes`."""
 
+    profile: Profile
     fd: int
     buffer_bytes: int
     width: int
     height: int
     threads: int
     max_slice_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class AskFingerprint:
-    """First job: name the arithmetic of this machine (codec.drift)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Answer to AskFingerprint."""
-
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +52,15 @@ class EncodeResult:
     done_us: int
 
 
-Job = AskFingerprint | EncodeJob
-Result = Fingerprint | EncodeResult
+Job = AskArithmetic | EncodeJob
+Result = Arithmetic | EncodeResult
 
 
 def make_handler(setup: EncoderSetup) -> Callable[[Job], Result]:
     pictures = slot_views(SharedBuffer(setup.fd, setup.buffer_bytes), width=setup.width, height=setup.height)
-    encoder = open_encoder(
-        width=setup.width, height=setup.height, threads=setup.threads, max_slice_bytes=setup.max_slice_bytes
-    )
+    codec = open_codec(setup.profile, threads=setup.threads)
+    arithmetic = codec.arithmetic()
+    encoder = codec.encoder(width=setup.width, height=setup.height, max_slice_bytes=setup.max_slice_bytes)
     states = StateRing()
 
     def encode(job: EncodeJob) -> EncodeResult:
@@ -91,9 +80,8 @@ def make_handler(setup: EncoderSetup) -> Callable[[Job], Result]:
         )
 
     def handle(job: Job) -> Result:
-        if isinstance(job, AskFingerprint):
-            # The encoder's states are those of the decoder's graphs to the last bit, so the latter can speak for both.
-            return Fingerprint(arithmetic_fingerprint(open_decoder_engine(threads=setup.threads)[0]))
+        if isinstance(job, AskArithmetic):
+            return arithmetic
         return encode(job)
 
     return handle

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from codec.arithmetic import Arithmetic, intra_interval
 from codec.bitstream import VERSION as BITSTREAM_VERSION
 from latentcast import control
 from latentcast.control import Bye, Config, Error, Hello, Stats
@@ -86,8 +87,9 @@ class StreamVitals:
 class ViewerSession:
     """All methods belong to the event loop's thread.
 
-    config() gives the stream config for a new viewer; vitals() the stream's counts; on_wants_intra() asks the stream
-    for an intra frame; on_closed(session) is called once.
+    arithmetic: the encoder's; exact: only a viewer that computes the same can decode (codec.arithmetic). config() gives
+    the stream config for a new viewer; vitals() the stream's counts; on_wants_intra() asks the stream for an intra
+    frame; on_closed(session) is called once.
     """
 
     def __init__(
@@ -96,7 +98,8 @@ class ViewerSession:
         estimator: BandwidthEstimator,
         frame_interval_s: float,
         ice_servers: Sequence[str],
-        fingerprint: str,
+        arithmetic: Arithmetic,
+        exact: bool,
         config: Callable[[], Config],
         vitals: Callable[[], StreamVitals],
         on_wants_intra: Callable[[], None],
@@ -104,8 +107,8 @@ class ViewerSession:
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.live = False
-        self.drifts = False
-        """The viewer's arithmetic differs from the encoder's, so its states slowly come apart (codec.drift)."""
+        self.intra_interval: int | None = None
+        """Frames from one intra frame to the next, where the viewer's states slowly come apart from the encoder's."""
         self.estimator = estimator
         self.pacer = Pacer()
         self._unparsed = 0
@@ -113,7 +116,7 @@ class ViewerSession:
         self.packets_sent = 0
         self.frames_sent = 0
         self._frame_interval_s = frame_interval_s
-        self._fingerprint = fingerprint
+        self._arithmetic, self._exact = arithmetic, exact
         self._config = config
         self._vitals = vitals
         self._on_wants_intra = on_wants_intra
@@ -271,6 +274,7 @@ class ViewerSession:
         config = self._config()
         ours = (control.PROTOCOL_VERSION, WIRE_VERSION, BITSTREAM_VERSION)
         theirs = (hello.protocol, hello.wire, hello.bitstream)
+        theirs_computes = Arithmetic(hello.fingerprint, hello.precision)
         if theirs != ours:
             self.refuse(
                 "version",
@@ -282,21 +286,30 @@ class ViewerSession:
             self.refuse(
                 "profile",
                 f"the viewer decodes profile {hello.profile!r}, the stream is {config.profile!r}: start the viewer "
-                f"with that profile.",
+                f"with --profile {config.profile}.",
             )
         elif hello.weights != config.weights:
             self.refuse(
                 "weights",
                 f"the viewer has weights {hello.weights[:12]}, the server codes with {config.weights[:12]}: install "
-                f"the same version of latentcast at both ends.",
+                f"the same version of latentcast at both ends, or give both the same files.",
+            )
+        elif self._exact and theirs_computes != self._arithmetic:
+            self.refuse(
+                "arithmetic",
+                f"the viewer computes otherwise ({hello.precision}, {hello.fingerprint[:8]}) than the server's encoder "
+                f"({self._arithmetic.precision}, {self._arithmetic.fingerprint[:8]}), so it could not decode "
+                f"{config.profile}: use the same kind of device and version of torch at both ends, or --profile nano.",
             )
         else:
             log.info("session %s: viewer %s is live", self.id[:6], hello.program)
             self._send(config)
             self.live = True
-            self.drifts = hello.fingerprint != self._fingerprint
-            if self.drifts:
-                log.info("session %s: its arithmetic differs from ours: intra frames are put in", self.id[:6])
+            self.intra_interval = intra_interval(self._arithmetic, theirs_computes)
+            if self.intra_interval is not None:
+                log.info(
+                    "session %s: it computes otherwise: every %dth frame is intra", self.id[:6], self.intra_interval
+                )
             self._heard = time.monotonic()
             self._ask_for_intra()
 

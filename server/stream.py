@@ -15,10 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from codec.drift import FLOAT32_INTRA_FRAMES
+from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.layout import Layout
-from codec.nano.weights import WEIGHTS_PATH, file_sha256
-from codec.profiles import PROFILE
+from codec.profiles import Profile
 from latentcast.capture_ring import CaptureRing
 from latentcast.config import ServeSettings
 from latentcast.control import Config
@@ -26,7 +25,7 @@ from latentcast.statistics import Window
 from latentcast.vitals import LoopLag, resident_mb
 from latentcast.worker import Worker
 from server.capture import Capture
-from server.encoder_worker import AskFingerprint, EncodeJob, EncodeResult, EncoderSetup, Fingerprint, Result
+from server.encoder_worker import EncodeJob, EncodeResult, EncoderSetup, Result
 from server.frame_slots import CapturedFrame, FrameSlots
 from server.rate_controller import Choice, RateController
 from server.session import PacketisedFrame, StreamVitals, ViewerSession
@@ -61,9 +60,11 @@ class Stream:
     """`start` it, add sessions, `stop` it. on_failure(reason) is called when it cannot go on."""
 
     def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
-        """Opens the source. Raises UserError when it cannot be opened or has a size that cannot be coded."""
+        """Opens the source. Raises UserError for a profile, a source or a size that cannot be used."""
         self.name = settings.stream
         self._settings = settings
+        self._profile = Profile.of(settings)
+        self._weights_sha256 = self._profile.weights_sha256()
         self._lag = lag
         self._on_failure = on_failure
         self._source = open_source(settings.source, size=settings.size, fps=settings.fps)
@@ -76,14 +77,13 @@ class Stream:
         self.encode_ms = Window(_RECENT)
         self.frame_bytes = Window(_RECENT)
         self.last_qp = 0
-        self._weights_sha256 = file_sha256(WEIGHTS_PATH)
         self._epoch = 0
         self._slots = FrameSlots(width=self.width, height=self.height)
         self._rate = RateController(positions=layout.positions)
         self._coded_fps = self.fps
         self._last_submit = 0.0
-        self._fingerprint: str | None = None
-        """Of the encoder's arithmetic; None until the encoder process has said it."""
+        self._arithmetic: Arithmetic | None = None
+        """Of the encoder; None until the encoder process has said it."""
         self._ready = asyncio.Event()
         self._intra_wanted = False
         self._last_intra = 0.0
@@ -112,7 +112,7 @@ class Stream:
         return self.ready
 
     def _update_ready(self) -> None:
-        if self._fingerprint is not None and self.failure is None and self._newest_captured >= 0:
+        if self._arithmetic is not None and self.failure is None and self._newest_captured >= 0:
             self._ready.set()
         else:
             self._ready.clear()
@@ -144,8 +144,9 @@ class Stream:
         self._slots.close()
 
     def new_session(self) -> ViewerSession:
-        """A session for one more viewer; it is in `sessions` until it closes."""
+        """A session for one more viewer, once `ready`; it is in `sessions` until it closes."""
         settings = self._settings
+        assert self._arithmetic is not None
         session = ViewerSession(
             estimator=BandwidthEstimator(
                 initial_bps=min(settings.start_bitrate, settings.max_bitrate),
@@ -154,7 +155,8 @@ class Stream:
             ),
             frame_interval_s=1 / self.fps,
             ice_servers=settings.ice_servers,
-            fingerprint=self._fingerprint or "",
+            arithmetic=self._arithmetic,
+            exact=self._profile.exact,
             config=self._config,
             vitals=self._vitals,
             on_wants_intra=self._want_intra,
@@ -185,11 +187,12 @@ class Stream:
         return Config(
             epoch=self._epoch,
             stream=self.name,
-            profile=PROFILE,
+            profile=self._profile.name,
             weights=self._weights_sha256,
             width=self.width,
             height=self.height,
             fps=self.fps,
+            skip_threshold=self._profile.skip_threshold if self._profile.name == "dcvc-rt" else None,
         )
 
     def _vitals(self) -> StreamVitals:
@@ -230,7 +233,8 @@ class Stream:
         self._last_submit = now
         target_bps = self.target_bps
         choice = self._rate.choose(target_bps=target_bps, fps=self._paced_fps)
-        refresh = self._frames_since_intra >= FLOAT32_INTRA_FRAMES and any(session.drifts for session in live)
+        intervals = [session.intra_interval for session in live if session.intra_interval is not None]
+        refresh = bool(intervals) and self._frames_since_intra >= min(intervals)
         # Requests that come close together share one intra frame.
         wanted = self._intra_wanted and now - self._last_intra >= MIN_INTRA_INTERVAL_S
         reference = None if wanted or refresh else self._newest_state
@@ -244,8 +248,8 @@ class Stream:
         return max(1.0, min(self.fps, self._coded_fps))
 
     def _on_result(self, result: Result) -> None:
-        if isinstance(result, Fingerprint):
-            self._fingerprint = result.value
+        if isinstance(result, Arithmetic):
+            self._arithmetic = result
             self._update_ready()
             self._pump()
         else:
@@ -292,6 +296,7 @@ class Stream:
 
     def _make_worker(self) -> Worker:
         setup = EncoderSetup(
+            profile=self._profile,
             fd=self._slots.buffer.fd,
             buffer_bytes=self._slots.buffer.size,
             width=self.width,
@@ -303,7 +308,7 @@ class Stream:
             module="server.encoder_worker",
             arguments=setup,
             fds=(setup.fd,),
-            on_ready=lambda: self._worker.submit(AskFingerprint()),
+            on_ready=lambda: self._worker.submit(AskArithmetic()),
             on_result=self._on_result,
             on_death=self._on_encoder_death,
         )
@@ -317,7 +322,7 @@ class Stream:
             self._slots.release()
         # The states died with the process, so the next frame is intra for everybody.
         self._newest_state = None
-        self._fingerprint = None
+        self._arithmetic = None
         self._update_ready()
         if self._worker.refused:
             self._fail(reason)

@@ -17,7 +17,7 @@ BOTH_ENDS = NETWORK | {"numpy", "av", "uvloop", "codec", "transport", "latentcas
 
 # What the folder may import besides itself and the standard library without NETWORK.
 ALLOWED: dict[str, set[str]] = {
-    "codec": {"numpy", "numba", "onnxruntime", "av", "safetensors", "latentcast"},
+    "codec": {"numpy", "numba", "llvmlite", "onnxruntime", "av", "safetensors", "latentcast"},
     "transport": {"numpy", "zfec"},
     "server": BOTH_ENDS | {"prometheus_client"},
     "client": BOTH_ENDS | {"pygame"},

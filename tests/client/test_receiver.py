@@ -10,6 +10,7 @@ import client.receiver
 from client.decoder_worker import Configure, Configured, DecodeFailure, DecodeJob, DecodeResult
 from client.picture import Picture
 from client.receiver import DECODE_QUEUE, Receiver
+from codec.arithmetic import Arithmetic
 from latentcast.control import Bye, Config, Error, Hello, parse_client_message
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.worker import Worker
@@ -68,17 +69,20 @@ class Session:
 
     def __init__(self) -> None:
         self.pictures: list[Picture] = []
+        self.troubles: list[str] = []
         self.ends: list[tuple[str, bool]] = []
         self.worker = WorkerDouble()
         self.buffer = SharedBuffer.create(3 * WIDTH * HEIGHT)
         self.receiver = Receiver(
             cast(Worker, self.worker),
             self.buffer,
+            profile="nano",
             weights_sha256="0" * 64,
-            fingerprint="0" * 32,
+            arithmetic=Arithmetic("0" * 32, "float32"),
             ice_servers=(),
             on_picture=self.pictures.append,
             on_config=lambda config: None,
+            on_trouble=self.troubles.append,
             on_end=lambda message, fatal: self.ends.append((message, fatal)),
         )
         self.peer = cast(PeerDouble, cast(Any, self.receiver)._peer)
@@ -143,7 +147,7 @@ async def test_the_hello_names_everything_that_must_agree() -> None:
 async def test_frames_are_decoded_in_turn_and_acknowledged() -> None:
     session = Session()
     session.configure()
-    assert session.worker.jobs == [Configure(WIDTH, HEIGHT)]
+    assert session.worker.jobs == [Configure(WIDTH, HEIGHT, None)]
     session.send(0, reference_id=None)
     session.send(1, reference_id=0)
     assert session.jobs == [0], "one job at a time"
@@ -258,8 +262,8 @@ async def test_a_decoder_that_was_started_again_knows_nothing() -> None:
     session.send(0, reference_id=None)
     session.send(1, reference_id=0)
     session.worker.busy = False
-    session.receiver.on_decoder("0" * 32)
-    assert session.worker.jobs[-1] == Configure(WIDTH, HEIGHT)
+    session.receiver.on_decoder(Arithmetic("0" * 32, "float32"))
+    assert session.worker.jobs[-1] == Configure(WIDTH, HEIGHT, None)
     session.done(Configured())
     assert session.receiver.waiting_for_intra
     assert session.status(1) is FrameStatus.LOST

@@ -19,8 +19,7 @@ from client.picture import Picture
 from client.viewer import Viewer
 from client.whep import WhepClient, endpoint_of
 from codec.bitstream import VERSION as BITSTREAM_VERSION
-from codec.nano.weights import WEIGHTS_PATH, file_sha256
-from codec.profiles import PROFILE
+from codec.profiles import Profile
 from latentcast import control
 from latentcast.config import ViewSettings
 from latentcast.control import Hello
@@ -175,8 +174,8 @@ class BareClient:
             protocol=control.PROTOCOL_VERSION,
             wire=wire,
             bitstream=BITSTREAM_VERSION,
-            profile=PROFILE,
-            weights=file_sha256(WEIGHTS_PATH),
+            profile="nano",
+            weights=Profile().weights_sha256(),
             fingerprint=fingerprint,
             program="a test",
         )

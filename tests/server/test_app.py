@@ -9,6 +9,7 @@ from aiohttp.web import Application as WebApplication
 from aiohttp.web import Request
 from prometheus_client.parser import text_string_to_metric_families
 
+from codec.arithmetic import Arithmetic
 from latentcast.config import ServeSettings
 from latentcast.vitals import LoopLag
 from server.app import MAX_OFFER_BYTES, Application
@@ -25,6 +26,10 @@ class IdleStream(Stream):
     """A stream without its encoder process and capture thread; `ready` is what a test says it is."""
 
     is_ready = True
+
+    def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
+        super().__init__(settings, lag=lag, on_failure=on_failure)
+        self._arithmetic = Arithmetic("0" * 32, "float32")
 
     @property
     def ready(self) -> bool:

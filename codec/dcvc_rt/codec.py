@@ -1,0 +1,106 @@
+"""`dcvc-rt` as a `codec.profiles.Codec`: both models, their tables, and an engine for each half."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from codec.arithmetic import Arithmetic, Precision
+from codec.dcvc_rt.checkpoint import load_model
+from codec.dcvc_rt.coder import ModelTables, PictureDecoder, PictureEncoder
+from codec.dcvc_rt.engine import DecoderEngine, EncoderEngine
+from codec.dcvc_rt.fingerprint import fingerprint
+from codec.dcvc_rt.image import ImageModel
+from codec.dcvc_rt.live import LiveDecoder, LiveEncoder
+from codec.dcvc_rt.tables import EntropyTables
+from codec.dcvc_rt.video import VideoModel
+from codec.encoder import DEFAULT_SLICE_BYTES
+from codec.layout import Layout
+from codec.torch_runtime import EagerRuntime, Runtime
+
+_PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "float32", torch.float16: "float16"}
+
+
+class DcvcRtCodec:
+    """Live frames of both models on one device.
+
+    skip_threshold, reset_interval: of encoders. The tables are built before anything moves to the device (section 5).
+    """
+
+    def __init__(
+        self,
+        image: ImageModel,
+        video: VideoModel,
+        *,
+        cuda: bool = False,
+        skip_threshold: float | None,
+        reset_interval: int,
+    ) -> None:
+        self._tables = ModelTables(
+            EntropyTables.build(image.bit_estimator_z), EntropyTables.build(video.bit_estimator_z)
+        )
+        self._cuda = cuda
+        self._skip_threshold, self._reset_interval = skip_threshold, reset_interval
+        self._runtime = self._new_runtime()
+        if cuda:
+            from codec.cuda.folding import fold_image, fold_video
+
+            image, video = fold_image(image), fold_video(video)
+        self._image: ImageModel = image.to(self._runtime.device, self._runtime.dtype)
+        self._video: VideoModel = video.to(self._runtime.device, self._runtime.dtype)
+
+    def arithmetic(self) -> Arithmetic:
+        """Not while a decoder of this codec is in use."""
+        used = self._image.skip_threshold
+        self._skip(None)
+        name = fingerprint(DecoderEngine(self._image, self._video, self._runtime))
+        self._skip(used)
+        return Arithmetic(name, _PRECISIONS[self._runtime.dtype])
+
+    def encoder(self, *, width: int, height: int, max_slice_bytes: int = DEFAULT_SLICE_BYTES) -> LiveEncoder:
+        """An encoder and a decoder of one codec share the models, and so the skip threshold."""
+        self._skip(self._skip_threshold)
+        engine = EncoderEngine(self._image, self._video, self._new_runtime())
+        return LiveEncoder(
+            PictureEncoder(engine, self._tables, Layout(width, height)), reset_interval=self._reset_interval
+        )
+
+    def decoder(self, *, width: int, height: int, skip_threshold: float | None = None) -> LiveDecoder:
+        """One at a time. skip_threshold: the encoder's."""
+        self._skip(skip_threshold)
+        engine = DecoderEngine(self._image, self._video, self._runtime)
+        return LiveDecoder(PictureDecoder(engine, self._tables, Layout(width, height)))
+
+    def _skip(self, threshold: float | None) -> None:
+        self._image.skip_threshold = self._video.skip_threshold = threshold
+
+    def _new_runtime(self) -> Runtime:
+        if not self._cuda:
+            return EagerRuntime()
+        from codec.cuda.runtime import CudaRuntime
+
+        return CudaRuntime()
+
+
+def open_dcvc_rt(
+    *,
+    image: Path,
+    video: Path,
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int,
+    skip_threshold: float | None,
+    reset_interval: int,
+) -> DcvcRtCodec:
+    """Load both checkpoints. Raises UserError for files that are none, or a GPU that is not there."""
+    torch.set_num_threads(threads)
+    image_model = load_model("image", image, skip_threshold=skip_threshold)
+    video_model = load_model("video", video, skip_threshold=skip_threshold)
+    assert isinstance(image_model, ImageModel)
+    assert isinstance(video_model, VideoModel)
+    return DcvcRtCodec(
+        image_model,
+        video_model,
+        cuda=device == "cuda" or (device == "auto" and torch.cuda.is_available()),
+        skip_threshold=skip_threshold,
+        reset_interval=reset_interval,
+    )
