@@ -10,6 +10,7 @@ import urllib.request
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,6 +30,7 @@ from transport.wire import WIRE_VERSION, FrameAcks, FrameStatus, MediaPacket, pa
 # Small enough for two cores that do other things as well; large enough for the bar code.
 SIZE, FPS = (192, 128), 20
 TIMEOUT_S = 60.0
+NANO = Profile()
 
 
 async def until(condition: Callable[[], bool], *, timeout_s: float = TIMEOUT_S) -> None:
@@ -102,12 +104,12 @@ def serving(*flags: str, port: int = 0) -> Iterator[Server]:
 class Watch:
     """A real viewer with its decoder process on this event loop; pictures are kept instead of shown."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **settings: Any) -> None:
         self.pictures: deque[Picture] = deque(maxlen=400)
         self.notices: list[str] = []
         self.measurement = Measurement(started=time.monotonic(), ring_path=None, psnr=False)
         self.viewer = Viewer(
-            ViewSettings(url=url, headless=True),
+            ViewSettings(url=url, headless=True, **settings),
             measurement=self.measurement,
             on_picture=self._on_picture,
             on_notice=self.notices.append,
@@ -125,8 +127,8 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(url: str) -> AsyncIterator[Watch]:
-    watch = Watch(url)
+async def watching(url: str, **settings: Any) -> AsyncIterator[Watch]:
+    watch = Watch(url, **settings)
     running = asyncio.create_task(watch.viewer.run())
     try:
         yield watch
@@ -169,13 +171,13 @@ class BareClient:
         async with asyncio.timeout(TIMEOUT_S):
             await self.opened.wait()
 
-    def hello(self, *, wire: int = WIRE_VERSION, fingerprint: str = "0" * 32) -> None:
+    def hello(self, *, wire: int = WIRE_VERSION, fingerprint: str = "0" * 32, profile: Profile = NANO) -> None:
         message = Hello(
             protocol=control.PROTOCOL_VERSION,
             wire=wire,
             bitstream=BITSTREAM_VERSION,
-            profile="nano",
-            weights=Profile().weights_sha256(),
+            profile=profile.name,
+            weights=profile.weights_sha256(),
             fingerprint=fingerprint,
             program="a test",
         )
