@@ -2,14 +2,15 @@
 
     0   magic          "LCVF"
     4   version        u8    1
-    5   profile        u8    1 = nano
+    5   profile        u8    nano, computed in: 1 = float32, 2 = bfloat16, 3 = float16
     6   width          u16   pixels
     8   height         u16
     10  fps            u32 numerator, u32 denominator
     18  weights        32 bytes, SHA-256 of the weights file
     50  frames, each:  u32 number of bytes, then the coded frame (codec.bitstream)
 
-The first frame is intra; every inter frame builds on the frame before it. All fields big-endian.
+The first frame is intra; every inter frame builds on the frame before it. All fields big-endian. States drift apart
+between precisions, so a file is decoded in the one it was coded in.
 """
 
 import struct
@@ -20,12 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from codec.arithmetic import Precision
 from codec.layout import MAX_HEIGHT, MAX_WIDTH, MIN_HEIGHT, MIN_WIDTH, Layout
 from latentcast.errors import UserError
 
 MAGIC = b"LCVF"
 VERSION = 1
-PROFILE_NANO = 1
+PROFILES: dict[int, Precision] = {1: "float32", 2: "bfloat16", 3: "float16"}
 _HEADER = struct.Struct(">4sBBHHII32s")
 _LENGTH = struct.Struct(">I")
 # Far more than the largest picture can take: a longer frame is damage.
@@ -39,6 +41,7 @@ class FileHeader:
     layout: Layout
     fps: Fraction
     weights_sha256: str
+    precision: Precision = "float32"
 
 
 class FileWriter:
@@ -58,7 +61,7 @@ class FileWriter:
             _HEADER.pack(
                 MAGIC,
                 VERSION,
-                PROFILE_NANO,
+                next(code for code, precision in PROFILES.items() if precision == header.precision),
                 header.layout.width,
                 header.layout.height,
                 header.fps.numerator,
@@ -116,16 +119,18 @@ class FileReader:
             if len(data) < _HEADER.size or data[:4] != MAGIC:
                 raise UserError(f"{path} is not a coded file; expected one made by latentcast encode.")
             _, version, profile, width, height, numerator, denominator, weights = _HEADER.unpack(data)
-            if (version, profile) != (VERSION, PROFILE_NANO):
+            if version != VERSION or profile not in PROFILES:
                 raise UserError(
                     f"{path} has file version {version} and profile {profile}; this program reads version {VERSION}, "
-                    f"profile {PROFILE_NANO} (nano)."
+                    f"profiles 1 to {len(PROFILES)} (nano)."
                 )
             if numerator == 0 or denominator == 0:
                 raise UserError(f"{path} claims a frame rate of {numerator}/{denominator}; its header is damaged.")
             if not (MIN_WIDTH <= width <= MAX_WIDTH and MIN_HEIGHT <= height <= MAX_HEIGHT):
                 raise UserError(f"{path} claims pictures of {width}x{height}; its header is damaged.")
-            self.header = FileHeader(Layout(width, height), Fraction(numerator, denominator), weights.hex())
+            self.header = FileHeader(
+                Layout(width, height), Fraction(numerator, denominator), weights.hex(), PROFILES[profile]
+            )
         except BaseException:
             self._file.close()
             raise

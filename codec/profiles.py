@@ -8,14 +8,16 @@ What only one profile needs (torch above all) is imported when it is opened.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from codec.arithmetic import Arithmetic
 from codec.encoder import DEFAULT_SLICE_BYTES
 from codec.engine import FrameDecoder, FrameEncoder
 from codec.nano.weights import WEIGHTS_PATH, file_sha256
-from latentcast.config import CodecSettings, ServeSettings
 from latentcast.errors import UserError
+
+if TYPE_CHECKING:
+    from latentcast.config import CodecSettings
 
 ProfileName = Literal["nano", "dcvc-rt"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -29,9 +31,9 @@ class Profile:
     """Which codec, and how it runs.
 
     device: `auto` is the GPU for `dcvc-rt` where there is one, else the CPU. precision: of `nano` on a CPU; `auto` is
-    bfloat16 where the processor multiplies it. weights_image, weights_video: the published checkpoints, which `dcvc-rt`
-    needs. skip_threshold: of a `dcvc-rt` encoder, None codes every element; a decoder is told by the stream.
-    reset_interval: frames of `dcvc-rt` after which the state is made from the picture, 0 never.
+    bfloat16 where our kernels run (any x86 with AVX2), else float32. weights_image, weights_video: the published
+    checkpoints, which `dcvc-rt` needs. skip_threshold: of a `dcvc-rt` encoder, None codes every element; a decoder is
+    told by the stream. reset_interval: frames of `dcvc-rt` after which the state is made from the picture, 0 never.
     """
 
     name: ProfileName = "nano"
@@ -52,12 +54,10 @@ class Profile:
             raise UserError("the profile nano brings its own weights; checkpoints are for --profile dcvc-rt.")
 
     @classmethod
-    def of(cls, settings: CodecSettings) -> "Profile":
+    def of(cls, settings: "CodecSettings") -> "Profile":
         """What the settings of a server or a viewer name. Raises UserError for a choice that does not fit."""
-        chosen = settings.model_dump(include={"device", "precision", "weights_image", "weights_video"})
-        if isinstance(settings, ServeSettings):
-            chosen |= settings.model_dump(include={"skip_threshold", "reset_interval"})
-        return cls(settings.profile, **chosen)
+        names = {"device", "precision", "weights_image", "weights_video", "skip_threshold", "reset_interval"}
+        return cls(settings.profile, **settings.model_dump(include=names))
 
     @property
     def exact(self) -> bool:
@@ -88,7 +88,7 @@ class Codec(Protocol):
 
 
 def open_codec(profile: Profile = Profile(), *, threads: int = 1) -> Codec:
-    """Load a profile. threads: of one network run on a CPU.
+    """Load a profile. threads: of one network run on a CPU; the bfloat16 kernels use one.
 
     Raises UserError for weights it cannot use, or a device or library that is not there.
     """

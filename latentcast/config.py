@@ -40,7 +40,7 @@ class CodecSettings(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs. `auto`: the GPU for `dcvc-rt` where there is one, else the CPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What `nano` computes in on a CPU. `auto`: bfloat16 where the processor multiplies it."""
+    """What `nano` computes in on a CPU. `auto`: bfloat16 where our kernels run (x86 with AVX2), else float32."""
     weights_image: Path | None = None
     """Checkpoint of the image model for `dcvc-rt`, cvpr2025_image.pth.tar."""
     weights_video: Path | None = None
@@ -71,7 +71,7 @@ class ServeSettings(CodecSettings):
     max_viewers: Annotated[int, Field(ge=1, le=1000)] = 8
     """More are answered with 503."""
     encoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
-    """Threads of the encoder's network. One leaves the other cores to everything else."""
+    """Threads of the encoder's network in float32; bfloat16 uses one. More take cores from everything else."""
     skip_threshold: Annotated[float, Field(ge=0, le=16)] = 0.12
     """Of `dcvc-rt`: latents whose scale does not exceed it are not coded; 0 codes nearly all."""
     reset_interval: Annotated[int, Field(ge=0, le=10_000)] = 32
@@ -106,7 +106,7 @@ class ViewSettings(CodecSettings):
     psnr: bool = False
     """Measure the PSNR of every presented picture; needs `compare`."""
     decoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
-    """Threads of the decoder's network."""
+    """Threads of the decoder's network in float32; bfloat16 uses one."""
     ice_servers: tuple[str, ...] = ()
     """STUN and TURN servers as URLs for this viewer. None by default."""
 

@@ -1,7 +1,7 @@
 """`nano` as a `codec.profiles.Codec`: which engine runs it here.
 
-On a CPU: our own bfloat16 kernels where the processor has the instructions (`codec.nano.simd`), else float32 in ONNX
-Runtime. On a GPU: the torch networks, captured as graphs.
+On a CPU: our own bfloat16 kernels where the processor can run them (`codec.nano.simd`), else float32 in ONNX Runtime.
+On a GPU: the torch networks, captured as graphs.
 """
 
 import logging
@@ -13,12 +13,16 @@ from codec.drift import arithmetic_fingerprint
 from codec.encoder import DEFAULT_SLICE_BYTES, Encoder
 from codec.engine import DecoderEngine, EncoderEngine
 from codec.nano.weights import load_weights
+from latentcast.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
 class NanoCodec:
-    """`codec.profiles.Codec`. Raises UserError for a device or a precision that this machine does not have."""
+    """`codec.profiles.Codec`. threads: of ONNX Runtime; the bfloat16 kernels use one.
+
+    Raises UserError for a device or a precision that this machine does not have.
+    """
 
     def __init__(
         self,
@@ -29,7 +33,7 @@ class NanoCodec:
     ) -> None:
         self._weights = load_weights()
         self._threads = threads
-        self.precision: Precision = "float16" if device == "cuda" else "float32"
+        self.precision = _precision(device, precision)
 
     def arithmetic(self) -> Arithmetic:
         # The encoder's states are those of the decoder's networks to the last bit, so the latter can speak for both.
@@ -43,6 +47,10 @@ class NanoCodec:
         return Decoder(self._decoder_engine(), self._weights, width=width, height=height)
 
     def _encoder_engine(self) -> EncoderEngine:
+        if self.precision == "bfloat16":
+            from codec.nano.simd.engine import SimdEncoder
+
+            return SimdEncoder()
         if self.precision == "float16":
             from codec.cuda.runtime import CudaRuntime
             from codec.nano.torch_engine import TorchEncoder
@@ -53,6 +61,10 @@ class NanoCodec:
         return OnnxEncoder(weights_sha256=self._weights.sha256, threads=self._threads)
 
     def _decoder_engine(self) -> DecoderEngine:
+        if self.precision == "bfloat16":
+            from codec.nano.simd.engine import SimdDecoder
+
+            return SimdDecoder()
         if self.precision == "float16":
             from codec.cuda.runtime import CudaRuntime
             from codec.nano.torch_engine import TorchDecoder
@@ -61,3 +73,22 @@ class NanoCodec:
         from codec.nano.onnx_engine import OnnxDecoder
 
         return OnnxDecoder(weights_sha256=self._weights.sha256, threads=self._threads)
+
+
+def _precision(device: Literal["auto", "cpu", "cuda"], wanted: Literal["auto", "float32", "bfloat16"]) -> Precision:
+    """What the network computes in. Raises UserError where this machine cannot."""
+    if device == "cuda":
+        if wanted != "auto":
+            raise UserError(f"on a GPU nano computes in float16; leave --precision {wanted} out, or --device cuda.")
+        return "float16"
+    if wanted == "float32":
+        return "float32"
+    from codec.nano.simd.selftest import unavailable
+
+    reason = unavailable()
+    if reason is None:
+        return "bfloat16"
+    if wanted == "bfloat16":
+        raise UserError(f"nano cannot compute in bfloat16 here: {reason}; leave --precision out.")
+    log.info("nano computes in float32: %s", reason)
+    return "float32"

@@ -33,52 +33,60 @@ _F2 = "float64[:,::1]"
 def _pointwise(x: Any, weight: Any, bias: Any, scale: Any, low: Any, high: Any, out: Any) -> None:
     """conv1x1, rounded right shift (`scale` = 2^-k) and clamp. weight is (inputs, outputs), inputs a multiple of 4.
 
-    Two columns and four inputs at a time: every weight that is loaded serves twice, every accumulator four times.
+    Four positions and four inputs at a time: every weight that is loaded serves four times, every sum as well.
     """
-    height, width, inputs = x.shape
-    outputs = weight.shape[1]
-    # The partner of an odd last column: computed and thrown away.
-    spare = np.empty(outputs)
-    for i in range(height):
-        for j in range(0, width, 2):
-            j2 = min(j + 1, width - 1)
-            left = out[i, j]
-            right = spare if j2 == j else out[i, j2]
+    positions = x.shape[0] * x.shape[1]
+    inputs, outputs = weight.shape
+    source = x.reshape(positions, inputs)
+    target = out.reshape(positions, outputs)
+    sums = np.empty((4, outputs))
+    for p in range(0, positions, 4):
+        # Beyond the last position the last one is computed again, and thrown away.
+        p1, p2, p3 = min(p + 1, positions - 1), min(p + 2, positions - 1), min(p + 3, positions - 1)
+        for o in range(outputs):
+            sums[0, o] = bias[o]
+            sums[1, o] = bias[o]
+            sums[2, o] = bias[o]
+            sums[3, o] = bias[o]
+        for k in range(0, inputs, 4):
+            a0, a1, a2, a3 = source[p, k], source[p, k + 1], source[p, k + 2], source[p, k + 3]
+            b0, b1, b2, b3 = source[p1, k], source[p1, k + 1], source[p1, k + 2], source[p1, k + 3]
+            c0, c1, c2, c3 = source[p2, k], source[p2, k + 1], source[p2, k + 2], source[p2, k + 3]
+            d0, d1, d2, d3 = source[p3, k], source[p3, k + 1], source[p3, k + 2], source[p3, k + 3]
             for o in range(outputs):
-                left[o] = bias[o]
-                right[o] = bias[o]
-            for k in range(0, inputs, 4):
-                a0, a1, a2, a3 = x[i, j, k], x[i, j, k + 1], x[i, j, k + 2], x[i, j, k + 3]
-                b0, b1, b2, b3 = x[i, j2, k], x[i, j2, k + 1], x[i, j2, k + 2], x[i, j2, k + 3]
-                for o in range(outputs):
-                    w0, w1, w2, w3 = weight[k, o], weight[k + 1, o], weight[k + 2, o], weight[k + 3, o]
-                    left[o] += (a0 * w0 + a1 * w1) + (a2 * w2 + a3 * w3)
-                    right[o] += (b0 * w0 + b1 * w1) + (b2 * w2 + b3 * w3)
+                w0, w1, w2, w3 = weight[k, o], weight[k + 1, o], weight[k + 2, o], weight[k + 3, o]
+                sums[0, o] = sums[0, o] + a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3
+                sums[1, o] = sums[1, o] + b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
+                sums[2, o] = sums[2, o] + c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
+                sums[3, o] = sums[3, o] + d0 * w0 + d1 * w1 + d2 * w2 + d3 * w3
+        for i in range(min(4, positions - p)):
             for o in range(outputs):
-                left[o] = min(max(np.floor(left[o] * scale + 0.5), low), high)
-                right[o] = min(max(np.floor(right[o] * scale + 0.5), low), high)
+                target[p + i, o] = min(max(np.floor(sums[i, o] * scale + 0.5), low), high)
 
 
 @njit(f"void({_F3},{_F2},float64[::1],float64,{_F3})", cache=True, nogil=True, fastmath={"contract"})
 def _depthwise(x: Any, weight: Any, bias: Any, scale: Any, out: Any) -> None:
     """Depthwise 3x3 with zero padding and rounded right shift. weight is (9, channels)."""
     height, width, channels = x.shape
+    nothing = np.zeros(channels)
     for i in range(height):
+        up, down = i > 0, i + 1 < height
         for j in range(width):
-            acc = out[i, j]
+            left, right = j > 0, j + 1 < width
+            x0 = x[i - 1, j - 1] if up and left else nothing
+            x1 = x[i - 1, j] if up else nothing
+            x2 = x[i - 1, j + 1] if up and right else nothing
+            x3 = x[i, j - 1] if left else nothing
+            x4 = x[i, j]
+            x5 = x[i, j + 1] if right else nothing
+            x6 = x[i + 1, j - 1] if down and left else nothing
+            x7 = x[i + 1, j] if down else nothing
+            x8 = x[i + 1, j + 1] if down and right else nothing
             for c in range(channels):
-                acc[c] = bias[c]
-            for di in range(3):
-                for dj in range(3):
-                    y = i + di - 1
-                    z = j + dj - 1
-                    if 0 <= y < height and 0 <= z < width:
-                        tap = weight[3 * di + dj]
-                        source = x[y, z]
-                        for c in range(channels):
-                            acc[c] += source[c] * tap[c]
-            for c in range(channels):
-                acc[c] = np.floor(acc[c] * scale + 0.5)
+                above = x0[c] * weight[0, c] + x1[c] * weight[1, c] + x2[c] * weight[2, c]
+                beside = x3[c] * weight[3, c] + x4[c] * weight[4, c] + x5[c] * weight[5, c]
+                below = x6[c] * weight[6, c] + x7[c] * weight[7, c] + x8[c] * weight[8, c]
+                out[i, j, c] = np.floor((bias[c] + above + beside + below) * scale + 0.5)
 
 
 @njit(f"void({_F3},uint16[::1])", cache=True, nogil=True)
