@@ -264,6 +264,50 @@ def bench_speed(
     _module("bench.speed").run(size=width_height, frames=frames, qp=qp, json=json)
 
 
+@bench.command("rd")
+def bench_rd(
+    clips: Annotated[
+        list[Path] | None, typer.Argument(metavar="CLIPS...", help="Videos or raw .yuv. Default: the demo clips.")
+    ] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="nano, nano:bfloat16, dcvc-rt or none; may be repeated.")
+    ] = None,
+    codec: Annotated[
+        list[str] | None, typer.Option(help="NAME[:PRESET][@POINTS]: x264, x265, svt-av1, vp9, or none.")
+    ] = None,
+    external: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="TOML file of an encoder; may be repeated.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=0, help="Frames of each clip, 0 for all.")] = 96,
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Shrink larger clips to fit.")] = None,
+    qp: Annotated[str | None, typer.Option(help="Base QPs of the profiles, such as 0,21,42,63.")] = None,
+    anchor: Annotated[str | None, typer.Option(help="Compare with this codec, or with vtm.")] = None,
+    device: DeviceOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables as Markdown.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the curves as PNGs there.")] = None,
+) -> None:
+    """Rate and distortion of our profiles beside other encoders, on any clips."""
+    _module("bench.rd.command").run(
+        clips=clips or (),
+        profiles=profile or (),
+        codecs=codec or (),
+        externals=external or (),
+        frames=frames,
+        size=parse_size(size),
+        points=None if qp is None else _module("bench.rd.selection").parse_points(qp),
+        anchor=anchor,
+        device=device or "cpu",
+        weights_image=weights_image,
+        weights_video=weights_video,
+        json=json,
+        markdown=markdown,
+        plots=plots,
+    )
+
+
 @bench.command("fidelity")
 def bench_fidelity(
     report: Annotated[Path, typer.Argument(metavar="DIR", help="Report folder of a demo of one file with --psnr.")],
