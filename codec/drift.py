@@ -7,8 +7,10 @@ otherwise the encoder puts in an intra frame often enough that nobody sees the d
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codec.engine import DecoderEngine
 from codec.layout import Layout
@@ -39,4 +41,13 @@ def arithmetic_fingerprint(engine: DecoderEngine) -> str:
             _, state = engine.intra(z, symbols, _QP)
         else:
             _, state = engine.inter(z, symbols, state, inter_row(_QP, number))
-    return hashlib.sha256(np.ascontiguousarray(state).tobytes()).hexdigest()[:32]
+    return hashlib.sha256(np.ascontiguousarray(_on_host(state)).tobytes()).hexdigest()[:32]
+
+
+def _on_host(state: Any) -> NDArray[Any]:
+    """A state of any engine: an array, or a tensor of torch wherever it lies and of whatever precision."""
+    if isinstance(state, np.ndarray):
+        return state
+    # Widened, which loses nothing: numpy has no bfloat16.
+    array: NDArray[Any] = state.cpu().float().numpy()
+    return array

@@ -1,4 +1,7 @@
-"""Whole files: video -> `.lcv` -> video, with what it cost and how good it is."""
+"""Whole files: video -> `.lcv` -> video, with what it cost and how good it is.
+
+Files of the paper's format are in `codec.dcvc_rt.files`; `profile_of` tells one from the other.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -6,17 +9,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.colour import ToPlanes, fit_rectangle, paint_border, psnr_y
-from codec.container import FileHeader, FileReader, FileWriter
-from codec.decoder import Decoder
+from codec.container import MAGIC, FileHeader, FileReader, FileWriter
+from codec.engine import FrameDecoder
 from codec.layout import MAX_HEIGHT, MAX_WIDTH, MIN_HEIGHT, MIN_WIDTH, Layout
 from codec.nano.weights import WEIGHTS_PATH, file_sha256
-from codec.profiles import open_decoder, open_encoder
+from codec.profiles import PrecisionChoice, Profile, open_codec
 from codec.quality_cycle import inter_row
 from codec.state import State
 from codec.video_io import VideoReader, create_video
@@ -28,7 +31,10 @@ Progress = Callable[..., Iterator[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """frames; size in bytes, headers of the file included; PSNR-Y in dB, or None when there was nothing to compare."""
+    """frames; size in bytes, headers of the file included; PSNR in dB, or None when there was nothing to compare.
+
+    psnr_yuv_db: (6Y + U + V) / 8 of the planes, of `dcvc-rt` files.
+    """
 
     frames: int
     width: int
@@ -36,6 +42,7 @@ class Summary:
     fps: Fraction
     bytes: int
     psnr_y_db: float | None
+    psnr_yuv_db: float | None = None
 
     @property
     def bits_per_pixel(self) -> float:
@@ -47,10 +54,29 @@ class Summary:
 
     def __str__(self) -> str:
         quality = "" if self.psnr_y_db is None else f", PSNR-Y {self.psnr_y_db:.2f} dB"
+        if self.psnr_yuv_db is not None:
+            quality += f", (6Y+U+V)/8 {self.psnr_yuv_db:.2f} dB"
         return (
             f"{self.frames} frames of {self.width}x{self.height}, {self.bytes} bytes, {self.bits_per_pixel:.4f} bit a "
             f"pixel, {self.bitrate_bps / 1e3:.0f} kbit/s at {float(self.fps):g} fps{quality}"
         )
+
+
+def profile_of(path: Path) -> Literal["nano", "dcvc-rt"]:
+    """Which profile a coded file is of, by its first bytes. Raises UserError when it is no coded file.
+
+    The paper's format has no magic number, but begins with a parameter set, whose first byte is below 16.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give a coded file.") from error
+    if start == MAGIC:
+        return "nano"
+    if start and start[0] < 16:
+        return "dcvc-rt"
+    raise UserError(f"{path} is not a coded file; expected one made by latentcast encode.")
 
 
 def coded_size(width: int, height: int) -> tuple[int, int]:
@@ -82,17 +108,21 @@ def encode_file(
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     threads: int = 1,
+    precision: PrecisionChoice = "auto",
     progress: Progress,
 ) -> Summary:
     """Code a video: one intra frame, then inter frames in the quality cycle around base QP `qp` (0..63).
 
-    Every frame is decoded again, which gives the PSNR and proves the file. Raises UserError.
+    precision: what the network computes in; the file names it. Every frame is decoded again, which gives the PSNR and
+    proves the file. Raises UserError.
     """
     with VideoReader(source) as reader:
         width, height = size or coded_size(reader.width, reader.height)
-        encoder = open_encoder(width=width, height=height, threads=threads)
-        decoder = open_decoder(width=width, height=height, threads=threads)
-        header = FileHeader(Layout(width, height), reader.fps, file_sha256(WEIGHTS_PATH))
+        layout = Layout(width, height)
+        codec = open_codec(Profile(precision=precision), threads=threads)
+        encoder = codec.encoder(width=width, height=height)
+        decoder = codec.decoder(width=width, height=height)
+        header = FileHeader(layout, reader.fps, file_sha256(WEIGHTS_PATH), codec.precision)
         total = reader.frame_count if frames is None else min(frames, reader.frame_count or frames)
         coded: State | None = None
         decoded: State | None = None
@@ -123,7 +153,13 @@ def decode_file(
                 f"decode it with the version of latentcast that made it."
             )
         layout = header.layout
-        decoder = open_decoder(width=layout.width, height=layout.height, threads=threads)
+        if header.precision == "float16":
+            raise UserError(f"{source} was coded on a GPU, in float16; decode it there.")
+        try:
+            codec = open_codec(Profile(precision=header.precision), threads=threads)
+        except UserError as error:
+            raise UserError(f"{source} was coded in {header.precision}. {error}") from error
+        decoder = codec.decoder(width=layout.width, height=layout.height)
         original = None if reference is None else cleanup.enter_context(VideoReader(reference))
         originals = iter(()) if original is None else pictures(original, layout.width, layout.height)
         writer = create_video(target, width=layout.width, height=layout.height, fps=header.fps)
@@ -144,7 +180,9 @@ def decode_file(
     return Summary(number, layout.width, layout.height, header.fps, source.stat().st_size, quality)
 
 
-def _decoded(reader: FileReader, decoder: Decoder, source: Path, progress: Progress) -> Iterable[NDArray[np.uint8]]:
+def _decoded(
+    reader: FileReader, decoder: FrameDecoder, source: Path, progress: Progress
+) -> Iterable[NDArray[np.uint8]]:
     state: State | None = None
     for number, data in enumerate(progress(reader.frames(), total=reader.count())):
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from codec.arithmetic import Arithmetic
+from codec.arithmetic import Arithmetic, Precision
 from codec.encoder import DEFAULT_SLICE_BYTES
 from codec.engine import FrameDecoder, FrameEncoder
 from codec.nano.weights import WEIGHTS_PATH, file_sha256
@@ -76,6 +76,10 @@ class Profile:
 
 class Codec(Protocol):
     """A profile with its weights loaded. Raises UserError for a size that cannot be coded."""
+
+    @property
+    def precision(self) -> Precision:
+        """What its network computes in."""
 
     def arithmetic(self) -> Arithmetic:
         """What decoders of this codec compute with, and encoders too."""

@@ -20,6 +20,7 @@ from latentcast.errors import BitstreamError
 PROBABILITY_BITS = 16
 TOTAL = 1 << PROBABILITY_BITS
 LOWER_BOUND = 1 << 23
+UPPER_BOUND = 1 << 31
 STATE_BYTES = 4
 # Longest code of one symbol: 16 bits for the escape, then at most 3 digits of length and 5 of value, 2 bits each.
 WORST_CASE_BITS_PER_SYMBOL = 16 + 2 * (3 + 5)
@@ -164,7 +165,8 @@ def _start(data: Any, begin: Any, end: Any, cursor: Any) -> Any:
     for k in range(4):
         cursor[0] |= np.int64(data[begin + k]) << (8 * k)
     cursor[1] = begin + 4
-    return 0 if cursor[0] >= LOWER_BOUND else -1
+    # An encoder leaves no other state.
+    return 0 if LOWER_BOUND <= cursor[0] < UPPER_BOUND else -1
 
 
 @njit(
@@ -235,6 +237,9 @@ def _resume(
                         return -1
                     x = np.uint32((x << np.uint32(8)) | np.uint32(data[at]))
                     at += 1
+            # No encoder writes a leading zero: it would be a second way to say the same.
+            if n > 0 and raw >> (2 * (n - 1)) == 0:
+                return -1
             v = -(raw >> 1) - 1 if raw & 1 else count + (raw >> 1)
         value = v + offset[row]
         if value < -128 or value > 127:

@@ -1,11 +1,11 @@
-"""The command line: `latentcast serve | view | demo | encode | decode | bench | doctor`.
+"""The command line: `latentcast serve | view | demo | encode | decode | conformance | bench | doctor`.
 
 Errors that the user can do something about end in one sentence on stderr and exit code 2. Every command imports what it
 runs when it runs, so that none waits for the libraries of another.
 """
 
 import asyncio
-import importlib
+import importlib.util
 import logging
 import sys
 from pathlib import Path
@@ -50,6 +50,10 @@ VideoOption = Annotated[
     Path | None, typer.Option("--weights-video", metavar="FILE", help="cvpr2025_video.pth.tar, for dcvc-rt.")
 ]
 
+SkipOption = Annotated[
+    str, typer.Option("--skip-threshold", metavar="T", help="dcvc-rt: leave out smaller scales; a number, or none.")
+]
+
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """`640x360` as (width, height). Raises UserError."""
@@ -71,6 +75,12 @@ def _log(verbose: bool) -> None:
     # Per-packet chatter of the libraries is never what the user wants.
     for name in ("aioice", "aiortc", "asyncio", "numba"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _precision(text: str | None) -> str:
+    if text not in (None, "auto", "float32", "bfloat16"):
+        raise UserError(f"there is no precision {text!r}; expected auto, float32 or bfloat16.")
+    return text or "auto"
 
 
 def _module(name: str) -> Any:
@@ -215,34 +225,89 @@ def demo(
 
 @app.command()
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Any video that FFmpeg opens.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Coded file, .lcv")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Any video that FFmpeg opens, or raw .yuv.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Coded file: .lcv, or any name for dcvc-rt.")],
     qp: Annotated[int, typer.Option(help="Base QP, 0 (smallest) to 63 (best).", min=0, max=63)] = 32,
     size: SizeOption = None,
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
     threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
+    profile: ProfileOption = None,
+    precision: PrecisionOption = None,
+    device: DeviceOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+    skip_threshold: SkipOption = "0.12",
+    intra_period: Annotated[int, typer.Option(help="dcvc-rt: every so many pictures an intra one; 0: one.")] = 0,
+    reset_interval: Annotated[int, typer.Option(help="dcvc-rt: pictures between resets; 0: never.")] = 32,
+    streams: Annotated[str, typer.Option(help="dcvc-rt: entropy streams a picture: auto, 1 or 2.")] = "auto",
 ) -> None:
-    """Code a video file."""
-    summary = _module("codec.files").encode_file(
-        source, target, qp=qp, size=parse_size(size), frames=frames, threads=threads, progress=_progress("encoding")
+    """Code a video file: nano's .lcv, or with --profile dcvc-rt the paper's own format, byte for byte."""
+    summary = _module("codec.commands").encode(
+        source,
+        target,
+        profile=profile or "nano",
+        qp=qp,
+        size=parse_size(size),
+        frames=frames,
+        threads=threads,
+        precision=_precision(precision),
+        device=device or "cpu",
+        weights_image=weights_image,
+        weights_video=weights_video,
+        skip_threshold=skip_threshold,
+        intra_period=intra_period,
+        reset_interval=reset_interval,
+        streams=streams,
+        progress=_progress("encoding"),
     )
     typer.echo(f"{target}: {summary}")
 
 
 @app.command()
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Coded file, .lcv")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help=".y4m, .mp4, or a folder or name_%05d.png for PNGs")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Coded file, of either profile.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help=".y4m, .mp4, .yuv (dcvc-rt), or a folder or name_%05d.png for PNGs")
+    ],
     reference: Annotated[
-        Path | None, typer.Option(metavar="VIDEO", help="The original, to measure PSNR-Y against.")
+        Path | None, typer.Option(metavar="VIDEO", help="The original, to measure PSNR against.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the network.", min=1, max=64)] = 1,
+    device: DeviceOption = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+    skip_threshold: SkipOption = "0.12",
+    fps: Annotated[str, typer.Option(help="dcvc-rt: frame rate, which its files do not have.")] = "30",
+    chroma: Annotated[str, typer.Option(help="dcvc-rt: 420 or 444, for .y4m and .yuv.")] = "420",
 ) -> None:
     """Decode a coded file."""
-    summary = _module("codec.files").decode_file(
-        source, target, reference=reference, threads=threads, progress=_progress("decoding")
+    summary = _module("codec.commands").decode(
+        source,
+        target,
+        reference=reference,
+        threads=threads,
+        device=device or "cpu",
+        weights_image=weights_image,
+        weights_video=weights_video,
+        skip_threshold=skip_threshold,
+        fps=fps,
+        chroma=chroma,
+        progress=_progress("decoding"),
     )
     typer.echo(f"{target}: {summary}")
+
+
+@app.command()
+def conformance(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Golden vectors of dcvc-rt, *.npz.")],
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+) -> None:
+    """Run every golden vector of the paper's codec in a folder; exit code 0 only when all hold."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("conformance needs torch, which is not installed: pip install 'latentcast[torch]'")
+    run = _module("bench.conformance").run
+    raise typer.Exit(run(folder=folder, weights_image=weights_image, weights_video=weights_video))
 
 
 @app.command()
@@ -256,12 +321,33 @@ def bench_speed(
     size: Annotated[str, typer.Option("--size", metavar="WxH")] = "640x360",
     frames: Annotated[int, typer.Option(min=20)] = 120,
     qp: Annotated[int, typer.Option(min=0, max=63)] = 32,
+    profile: Annotated[list[str] | None, typer.Option(help="nano or dcvc-rt; may be repeated. Default: all.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="simd, onnx or torch; may be repeated.")] = None,
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+    slow_size: Annotated[str, typer.Option(metavar="WxH", help="Of engines far from real time.")] = "320x180",
+    intra: Annotated[bool, typer.Option("--intra", help="The modules of intra frames too.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer frames and sizes.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables as Markdown.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw cost against picture size as PNG.")] = None,
 ) -> None:
-    """Encode and decode time of a P frame, stage by stage, on one thread each."""
-    width_height = parse_size(size)
-    assert width_height is not None
-    _module("bench.speed").run(size=width_height, frames=frames, qp=qp, json=json)
+    """Encode and decode time, stage by stage and module by module, beside what this machine could do at most."""
+    _module("bench.speed").run(
+        size=parse_size(size),
+        frames=frames,
+        qp=qp,
+        profiles=profile or (),
+        engines=engine or (),
+        weights_image=weights_image,
+        weights_video=weights_video,
+        slow_size=parse_size(slow_size),
+        intra=intra,
+        quick=quick,
+        json=json,
+        markdown=markdown,
+        plot=plot,
+    )
 
 
 @bench.command("rd")
@@ -305,6 +391,34 @@ def bench_rd(
         json=json,
         markdown=markdown,
         plots=plots,
+    )
+
+
+@bench.command("gpu")
+def bench_gpu(
+    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "1920x1080",
+    frames: Annotated[int, typer.Option(min=20)] = 200,
+    profile: Annotated[str, typer.Option(help="dcvc-rt or nano.")] = "dcvc-rt",
+    device: Annotated[str, typer.Option(help="cuda, or cpu to try the command out.")] = "cuda",
+    weights_image: ImageOption = None,
+    weights_video: VideoOption = None,
+    drift_frames: Annotated[int, typer.Option(min=0, help="Length of the chain held against drift.")] = 1000,
+    loopback_seconds: Annotated[float, typer.Option(min=0, help="How long to stream live; 0: not.")] = 10.0,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Speed, memory, equality with the plain network, drift and live latency on a GPU."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("bench gpu needs torch, which is not installed: pip install 'latentcast[torch]'")
+    _module("bench.gpu").run(
+        size=parse_size(size),
+        frames=frames,
+        profile=profile,
+        device=device,
+        weights_image=weights_image,
+        weights_video=weights_video,
+        drift_frames=drift_frames,
+        loopback_seconds=loopback_seconds,
+        json=json,
     )
 
 

@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     "transport/webrtc.py": {"aiortc", "aioice", "asyncio"},
     "codec/blocks.py": TORCH,
+    "codec/complexity.py": TORCH,
     "codec/cuda": TORCH,
     "codec/dcvc_rt": TORCH,
     "codec/nano/export.py": TORCH,

@@ -1,5 +1,6 @@
 """`dcvc-rt` as a `codec.profiles.Codec`: both models, their tables, and an engine for each half."""
 
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,9 @@ from codec.dcvc_rt.video import VideoModel
 from codec.encoder import DEFAULT_SLICE_BYTES
 from codec.layout import Layout
 from codec.torch_runtime import EagerRuntime, Runtime
+from latentcast.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "float32", torch.float16: "float16"}
 
@@ -41,21 +45,22 @@ class DcvcRtCodec:
         )
         self._cuda = cuda
         self._skip_threshold, self._reset_interval = skip_threshold, reset_interval
-        self._runtime = self._new_runtime()
+        runtime = self._new_runtime()
         if cuda:
             from codec.cuda.folding import fold_image, fold_video
 
             image, video = fold_image(image), fold_video(video)
-        self._image: ImageModel = image.to(self._runtime.device, self._runtime.dtype)
-        self._video: VideoModel = video.to(self._runtime.device, self._runtime.dtype)
+        self._image, self._video = runtime.place(image), runtime.place(video)
+        self.precision = _PRECISIONS[runtime.dtype]
 
     def arithmetic(self) -> Arithmetic:
-        """Not while a decoder of this codec is in use."""
         used = self._image.skip_threshold
         self._skip(None)
-        name = fingerprint(DecoderEngine(self._image, self._video, self._runtime))
+        # Folding changes what is summed before it shows in a table number.
+        kind = "CUDA graphs, folded" if self._cuda else "layer by layer"
+        name = fingerprint(DecoderEngine(self._image, self._video, self._new_runtime()), kind=kind)
         self._skip(used)
-        return Arithmetic(name, _PRECISIONS[self._runtime.dtype])
+        return Arithmetic(name, self.precision)
 
     def encoder(self, *, width: int, height: int, max_slice_bytes: int = DEFAULT_SLICE_BYTES) -> LiveEncoder:
         """An encoder and a decoder of one codec share the models, and so the skip threshold."""
@@ -66,9 +71,9 @@ class DcvcRtCodec:
         )
 
     def decoder(self, *, width: int, height: int, skip_threshold: float | None = None) -> LiveDecoder:
-        """One at a time. skip_threshold: the encoder's."""
+        """skip_threshold: the encoder's."""
         self._skip(skip_threshold)
-        engine = DecoderEngine(self._image, self._video, self._runtime)
+        engine = DecoderEngine(self._image, self._video, self._new_runtime())
         return LiveDecoder(PictureDecoder(engine, self._tables, Layout(width, height)))
 
     def _skip(self, threshold: float | None) -> None:
@@ -80,6 +85,20 @@ class DcvcRtCodec:
         from codec.cuda.runtime import CudaRuntime
 
         return CudaRuntime()
+
+
+def wants_cuda(device: Literal["auto", "cpu", "cuda"]) -> bool:
+    """Whether the GPU is to be used; `auto` uses one that can be."""
+    if device != "auto":
+        return device == "cuda"
+    from codec.cuda.availability import open_device
+
+    try:
+        open_device()
+    except UserError as error:
+        log.info("dcvc-rt runs on the CPU: %s", error)
+        return False
+    return True
 
 
 def open_dcvc_rt(
@@ -100,7 +119,7 @@ def open_dcvc_rt(
     return DcvcRtCodec(
         image_model,
         video_model,
-        cuda=device == "cuda" or (device == "auto" and torch.cuda.is_available()),
+        cuda=wants_cuda(device),
         skip_threshold=skip_threshold,
         reset_interval=reset_interval,
     )

@@ -58,15 +58,15 @@ def symbol_check(z: NDArray[np.int8], symbols: NDArray[np.int8]) -> int:
 
 
 class PictureEncoder:
-    """Pictures of one size to payloads."""
+    """Pictures of one size to payloads. warm: see `EncoderEngine.prepare`."""
 
-    def __init__(self, engine: EncoderEngine, tables: ModelTables, layout: Layout) -> None:
+    def __init__(self, engine: EncoderEngine, tables: ModelTables, layout: Layout, *, warm: bool = True) -> None:
         self.layout = layout
         self.timing = Timing(0.0, 0.0, 0.0)
         self.trace: Trace | None = None
         self._engine, self._tables = engine, tables
         self._padded = np.zeros((3, layout.padded_height, layout.padded_width), np.uint8)
-        engine.prepare(layout)
+        engine.prepare(layout, warm=warm)
 
     def encode(
         self, state: Tensor | None, planes: NDArray[np.uint8], *, qp: int, reset: bool, two_streams: bool
@@ -96,14 +96,14 @@ class PictureEncoder:
 
 
 class PictureDecoder:
-    """Payloads to pictures of one size."""
+    """Payloads to pictures of one size. warm: see `DecoderEngine.prepare`."""
 
-    def __init__(self, engine: DecoderEngine, tables: ModelTables, layout: Layout) -> None:
+    def __init__(self, engine: DecoderEngine, tables: ModelTables, layout: Layout, *, warm: bool = True) -> None:
         self.layout = layout
         self.timing = Timing(0.0, 0.0, 0.0)
         self.trace: Trace | None = None
         self._engine, self._tables = engine, tables
-        engine.prepare(layout)
+        engine.prepare(layout, warm=warm)
 
     def decode(
         self,

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.dcvc_rt import FEATURE_CHANNELS, HYPER_CHANNELS, IMAGE_STEPS, STEP_CHANNELS, VIDEO_STEPS
+from codec.dcvc_rt import HYPER_CHANNELS, IMAGE_STEPS, STEP_CHANNELS, VIDEO_STEPS
 from codec.dcvc_rt.image import ImageModel
+from codec.dcvc_rt.latents import step_masks
 from codec.dcvc_rt.video import VideoModel
 from codec.layout import Layout
 from codec.torch_runtime import Runtime, Stretch
@@ -62,11 +63,37 @@ class _Engine:
     def __init__(self, image: ImageModel, video: VideoModel, runtime: Runtime) -> None:
         self._image, self._video, self._runtime = image, video, runtime
         self._layout: Layout | None = None
+        self._masks: tuple[list[Tensor], list[Tensor]] | None = None
 
     @property
     def layout(self) -> Layout:
         assert self._layout is not None, "prepare first"
         return self._layout
+
+    def _reset(self, layout: Layout) -> None:
+        self._layout = layout
+        # First: graphs may still be running that read the masks.
+        self._runtime.reset()
+        self._masks = None
+
+    @property
+    def _image_masks(self) -> list[Tensor]:
+        return self._both_masks()[0]
+
+    @property
+    def _video_masks(self) -> list[Tensor]:
+        return self._both_masks()[1]
+
+    def _both_masks(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Made once for a size, outside any stretch: in a graph they would be made again for every picture."""
+        if self._masks is None:
+            rows, columns = self.layout.latent_shape
+            like = torch.empty(0, dtype=self._runtime.dtype, device=self._runtime.device)
+            self._masks = (
+                step_masks(rows, columns, steps=IMAGE_STEPS, like=like),
+                step_masks(rows, columns, steps=VIDEO_STEPS, like=like),
+            )
+        return self._masks
 
     def _unit(self, code_values: Tensor) -> Tensor:
         """8-bit code values as 0..1, (1, 3, H, W): divided in float32, then rounded to the network's precision."""
@@ -76,22 +103,28 @@ class _Engine:
         return integers.to(self._runtime.dtype)
 
     def _qp(self, qp: int) -> Tensor:
+        """Every picture begins with this."""
+        self._both_masks()
         return self._runtime.upload("qp", np.array([qp], np.int64))
 
 
 class EncoderEngine(_Engine):
     """The encoding side. `prepare` before the first picture and at every change of size."""
 
-    def prepare(self, layout: Layout) -> None:
-        """Make ready for pictures of one size; afterwards the first frame costs what every frame costs."""
-        self._layout = layout
-        self._runtime.reset()
+    def prepare(self, layout: Layout, *, warm: bool = True) -> None:
+        """Make ready for pictures of one size; afterwards the first frame costs what every frame costs.
+
+        warm: code pictures of that size now. Without, nothing of the size is allocated, and the first frame is slow.
+        """
+        self._reset(layout)
         stretch = self._runtime.stretch
         self._intra_front = stretch(self._image_symbols)
         self._intra_back = stretch(self._state_of_image)
         self._inter_front = stretch(self._video_symbols)
         self._inter_back = stretch(partial(self._state_of_video, reset=False))
         self._reset_back = stretch(partial(self._state_of_video, reset=True))
+        if not warm:
+            return
         picture = np.zeros((3, layout.padded_height, layout.padded_width), np.uint8)
         state = self.intra(picture, 0).state
         for reset in (False, True):
@@ -118,15 +151,15 @@ class EncoderEngine(_Engine):
         return Coded(arriving[0].result(), arriving[1].result(), arriving[2].result(), state)
 
     def _image_symbols(self, picture: Tensor, qp: Tensor) -> tuple[Tensor, ...]:
-        z, symbols, indexes, y_hat = self._image.encode(self._unit(picture), qp)
-        return z[0].to(torch.int8), symbols.to(torch.int8), indexes, y_hat
+        z, symbols, indexes, y_hat = self._image.encode(self._unit(picture), qp, self._image_masks)
+        return _bytes(z[0]), _bytes(symbols), indexes.contiguous(), y_hat
 
     def _state_of_image(self, y_hat: Tensor, qp: Tensor) -> tuple[Tensor, ...]:
         return (self._video.state_of_picture(self._image.reconstruct(y_hat, qp)),)
 
     def _video_symbols(self, picture: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, ...]:
-        z, symbols, indexes, y_hat, context = self._video.encode(self._unit(picture), state, qp)
-        return z[0].to(torch.int8), symbols.to(torch.int8), indexes, y_hat, context
+        z, symbols, indexes, y_hat, context = self._video.encode(self._unit(picture), state, qp, self._video_masks)
+        return _bytes(z[0]), _bytes(symbols), indexes.contiguous(), y_hat, context
 
     def _state_of_video(self, y_hat: Tensor, context: Tensor, qp: Tensor, *, reset: bool) -> tuple[Tensor, ...]:
         feature = self._video.feature(y_hat, context, qp)
@@ -156,10 +189,12 @@ class DecodingFrame(Protocol):
 class DecoderEngine(_Engine):
     """The decoding side. `prepare` before the first picture and at every change of size."""
 
-    def prepare(self, layout: Layout) -> None:
-        """Make ready for pictures of one size; afterwards the first frame costs what every frame costs."""
-        self._layout = layout
-        self._runtime.reset()
+    def prepare(self, layout: Layout, *, warm: bool = True) -> None:
+        """Make ready for pictures of one size; afterwards the first frame costs what every frame costs.
+
+        warm: code pictures of that size now. Without, nothing of the size is allocated, and the first frame is slow.
+        """
+        self._reset(layout)
         stretch = self._runtime.stretch
         self._image_begin = stretch(self._begin_image)
         self._image_advance = [stretch(partial(self._advance_image, step)) for step in range(1, IMAGE_STEPS)]
@@ -170,17 +205,18 @@ class DecoderEngine(_Engine):
         self._video_advance = stretch(self._advance_video)
         self._video_finish = stretch(partial(self._finish_video, reset=False))
         self._video_reset = stretch(partial(self._finish_video, reset=True))
+        if not warm:
+            return
         rows, columns = layout.latent_shape
         z = np.zeros((HYPER_CHANNELS, *layout.hyper_shape), np.int8)
         nothing = np.zeros((STEP_CHANNELS, rows, columns), np.int8)
-        state = self._runtime.keep(
-            torch.zeros(1, FEATURE_CHANNELS, *layout.state_size, dtype=self._runtime.dtype, device=self._runtime.device)
-        )
-        for frame in (self.intra(0), self.inter(state, 0, reset=False), self.inter(state, 0, reset=True)):
+        state: Tensor | None = None
+        for reset in (False, False, True):
+            frame = self.intra(0) if state is None else self.inter(state, 0, reset=reset)
             frame.begin(z)
             for _ in range(frame.steps - 1):
                 frame.advance(nothing)
-            frame.finish(nothing)
+            state = frame.finish(nothing).state
 
     def intra(self, qp: int) -> DecodingFrame:
         """qp: 0..63."""
@@ -191,25 +227,33 @@ class DecoderEngine(_Engine):
         return _InterFrame(self, state, qp, reset=reset)
 
     def _begin_image(self, z: Tensor) -> tuple[Tensor, ...]:
-        return self._image.begin(self._float(z)[None], *self.layout.latent_shape)
+        indexes, *carried = self._image.begin(self._float(z)[None], *self.layout.latent_shape, self._image_masks)
+        return indexes.contiguous(), *carried
 
-    def _advance_image(self, step: int, symbols: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
-        return self._image.advance(step, self._float(symbols), *carried)
+    def _advance_image(
+        self, step: int, symbols: Tensor, means: Tensor, acc: Tensor, common: Tensor
+    ) -> tuple[Tensor, ...]:
+        symbols = self._float(symbols)
+        indexes, *carried = self._image.advance(step, symbols, means, acc, common, self._image_masks)
+        return indexes.contiguous(), *carried
 
     def _finish_image(
         self, symbols: Tensor, means: Tensor, acc: Tensor, params: Tensor, qp: Tensor
     ) -> tuple[Tensor, ...]:
-        picture = self._image.reconstruct(self._image.latents(self._float(symbols), means, acc, params), qp)
+        y_hat = self._image.latents(self._float(symbols), means, acc, params, self._image_masks)
+        picture = self._image.reconstruct(y_hat, qp)
         return _code_values(picture), picture, self._video.state_of_picture(picture)
 
     def _context(self, c1: Tensor) -> tuple[Tensor, ...]:
         return (self._video.context(c1),)
 
     def _begin_video(self, z: Tensor, temporal: Tensor) -> tuple[Tensor, ...]:
-        return self._video.begin(self._float(z)[None], temporal)
+        indexes, params = self._video.begin(self._float(z)[None], temporal, self._video_masks)
+        return indexes.contiguous(), params
 
     def _advance_video(self, symbols: Tensor, params: Tensor) -> tuple[Tensor, ...]:
-        return self._video.advance(self._float(symbols), params)
+        indexes, *carried = self._video.advance(self._float(symbols), params, self._video_masks)
+        return indexes.contiguous(), *carried
 
     def _finish_video(
         self,
@@ -222,7 +266,7 @@ class DecoderEngine(_Engine):
         *,
         reset: bool,
     ) -> tuple[Tensor, ...]:
-        y_hat = self._video.latents(self._float(symbols), means, part_0, params)
+        y_hat = self._video.latents(self._float(symbols), means, part_0, params, self._video_masks)
         feature = self._video.feature(y_hat, context, qp)
         picture = self._video.reconstruct(feature, qp)
         state = self._video.state_of_picture(picture) if reset else self._video.state_of_feature(feature)
@@ -299,4 +343,9 @@ class _InterFrame:
 
 
 def _code_values(picture: Tensor) -> Tensor:
-    return picture[0].to(torch.float32).mul(255).round().to(torch.uint8)
+    return picture[0].to(torch.float32).mul(255).round().to(torch.uint8).contiguous()
+
+
+def _bytes(integers: Tensor) -> Tensor:
+    """As they travel to the host: whole and in order, whatever the network's memory format."""
+    return integers.to(torch.int8).contiguous()

@@ -6,7 +6,11 @@ folded, (64, H/16, W/16) a step.
 
 The encoder runs in one go. The decoder stops wherever the entropy coder must have its turn: `begin`, three times
 `advance`, `reconstruct`; everything handed from one to the next is a tensor, so each can be a captured graph.
+
+masks: `step_masks` of the size, where the caller has them ready; without, they are made on the spot.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +88,9 @@ class ImageModel(nn.Module):
         scales, means = self.y_spatial_prior(adaptors[step - 1](torch.cat((acc, common), dim=1))).chunk(2, dim=1)
         return scales, means
 
-    def encode(self, picture: Tensor, qp: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def encode(
+        self, picture: Tensor, qp: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """z_hat, symbols (4, 64, h, w), table numbers (4, 64, h, w) and y_hat."""
         y = self.enc(picture, self.q_scale_enc[qp])
         z_hat = quantise_z(self.hyper_enc(pad_to_multiple_of_4(y)))
@@ -94,7 +100,7 @@ class ImageModel(nn.Module):
         scales, means = params[:, 2:].chunk(2, dim=1)
         acc = torch.zeros_like(y)
         symbols, indexes = [], []
-        for step, mask in enumerate(step_masks(rows, columns, steps=IMAGE_STEPS, like=y)):
+        for step, mask in enumerate(masks or step_masks(rows, columns, steps=IMAGE_STEPS, like=y)):
             if step > 0:
                 scales, means = self.spatial(step, acc, common)
             q, s, part = quantise_step(y, scales, means, mask, skip_threshold=self.skip_threshold)
@@ -103,23 +109,33 @@ class ImageModel(nn.Module):
             acc = acc + part
         return z_hat, torch.stack(symbols), torch.stack(indexes), acc * step_size(params[:, 1:2])
 
-    def begin(self, z_hat: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def begin(
+        self, z_hat: Tensor, rows: int, columns: int, masks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Before any symbol of y: table numbers and means of step 0, y_hat so far (0), common features, params."""
         params, common = self.params(z_hat, rows, columns)
         scales, means = params[:, 2:].chunk(2, dim=1)
-        return self._indexes(0, scales), means, torch.zeros_like(means), common, params
+        return self._indexes(0, scales, masks), means, torch.zeros_like(means), common, params
 
     def advance(
-        self, step: int, symbols: Tensor, means: Tensor, acc: Tensor, common: Tensor
+        self,
+        step: int,
+        symbols: Tensor,
+        means: Tensor,
+        acc: Tensor,
+        common: Tensor,
+        masks: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Take the symbols of step - 1; table numbers and means of `step` (1..3), and y_hat so far."""
-        acc = acc + dequantise_step(symbols, means, self._mask(step - 1, means))
+        acc = acc + dequantise_step(symbols, means, self._mask(step - 1, means, masks))
         scales, means = self.spatial(step, acc, common)
-        return self._indexes(step, scales), means, acc
+        return self._indexes(step, scales, masks), means, acc
 
-    def latents(self, symbols: Tensor, means: Tensor, acc: Tensor, params: Tensor) -> Tensor:
+    def latents(
+        self, symbols: Tensor, means: Tensor, acc: Tensor, params: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Take the symbols of the last step; y_hat."""
-        acc = acc + dequantise_step(symbols, means, self._mask(IMAGE_STEPS - 1, means))
+        acc = acc + dequantise_step(symbols, means, self._mask(IMAGE_STEPS - 1, means, masks))
         return acc * step_size(params[:, 1:2])
 
     def reconstruct(self, y_hat: Tensor, qp: Tensor) -> Tensor:
@@ -127,8 +143,9 @@ class ImageModel(nn.Module):
         picture: Tensor = self.dec(y_hat, self.q_scale_dec[qp])
         return picture
 
-    def _mask(self, step: int, like: Tensor) -> Tensor:
-        return step_masks(*like.shape[2:], steps=IMAGE_STEPS, like=like)[step]
+    def _mask(self, step: int, like: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        return (masks or step_masks(*like.shape[2:], steps=IMAGE_STEPS, like=like))[step]
 
-    def _indexes(self, step: int, scales: Tensor) -> Tensor:
-        return scale_indexes(folded_scales(scales, self._mask(step, scales)), skip_threshold=self.skip_threshold)
+    def _indexes(self, step: int, scales: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        folded = folded_scales(scales, self._mask(step, scales, masks))
+        return scale_indexes(folded, skip_threshold=self.skip_threshold)

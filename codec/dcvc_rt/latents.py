@@ -5,6 +5,7 @@ channels of one group. Symbols and table numbers are exchanged with the entropy 
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,10 @@ _TWO_STEPS: tuple[tuple[int, ...], ...] = ((0, 1), (1, 0))
 
 
 def step_masks(rows: int, columns: int, *, steps: int, like: Tensor) -> list[Tensor]:
-    """For every step, which positions each group codes: `steps` tensors of 0 and 1, (1, groups, 1, rows, columns)."""
+    """For every step, which positions each group codes: `steps` tensors of 0 and 1, (1, groups, 1, rows, columns).
+
+    They depend on the size alone: an engine makes them once and hands them to the models with every picture.
+    """
     odd_row = (torch.arange(rows, device=like.device) % 2).view(rows, 1)
     odd_column = (torch.arange(columns, device=like.device) % 2).view(1, columns)
     if steps == 4:
@@ -44,23 +48,37 @@ def fold(x: Tensor) -> Tensor:
     return (x[:, 0] + x[:, 1])[0]
 
 
+class _Ladder(NamedTuple):
+    """Where table numbers start and how many there are to a unit of ln scale, in one precision (6.4)."""
+
+    sigma_min: float
+    sigma_max: float
+    log_min: float
+    per_step: float
+
+    @classmethod
+    def rounded(cls, dtype: torch.dtype) -> "_Ladder":
+        log_min = math.log(SIGMA_MIN)
+        per_step = 1 / ((math.log(SIGMA_MAX) - log_min) / (SCALE_TABLES - 1))
+        return cls(*(float(torch.tensor(value, dtype=dtype)) for value in (SIGMA_MIN, SIGMA_MAX, log_min, per_step)))
+
+
+# Made here and not where they are needed: that place may be on its way into a CUDA graph.
+_LADDERS = {dtype: _Ladder.rounded(dtype) for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
+
+
 def scale_indexes(scales: Tensor, *, skip_threshold: float | None) -> Tensor:
     """Table number of every scale, uint8; `SKIPPED` where the scale does not exceed the threshold (6.4, 6.5).
 
     The constants are rounded to the tensor's precision, as the reference does: a stream made in one precision cannot
     be decoded in another (10.2).
     """
-
-    def rounded(value: float) -> float:
-        return float(torch.tensor(value, dtype=scales.dtype))
-
-    log_min = math.log(SIGMA_MIN)
-    per_step = 1 / ((math.log(SIGMA_MAX) - log_min) / (SCALE_TABLES - 1))
-    clamped = scales.clamp(rounded(SIGMA_MIN), rounded(SIGMA_MAX))
-    index = ((clamped.log() - rounded(log_min)) * rounded(per_step)).to(torch.uint8)
+    ladder = _LADDERS[scales.dtype]
+    clamped = scales.clamp(ladder.sigma_min, ladder.sigma_max)
+    index = ((clamped.log() - ladder.log_min) * ladder.per_step).to(torch.uint8)
     if skip_threshold is None:
         return index
-    return torch.where(scales > skip_threshold, index, SKIPPED)
+    return index.masked_fill((scales > skip_threshold).logical_not(), SKIPPED)
 
 
 def quantise_step(
@@ -75,9 +93,9 @@ def quantise_step(
     mu = grouped(means, groups) * mask
     q = torch.round((grouped(y, groups) - mu) * mask)
     if skip_threshold is not None:
-        q = torch.where(s > skip_threshold, q, 0.0)
+        q = q.masked_fill((s > skip_threshold).logical_not(), 0.0)
     q = q.clamp(SYMBOL_MIN, SYMBOL_MAX)
-    return fold(q), fold(s), (q + mu).view_as(y)
+    return fold(q), fold(s), (q + mu).reshape(y.shape)
 
 
 def folded_scales(scales: Tensor, mask: Tensor) -> Tensor:
@@ -90,4 +108,4 @@ def dequantise_step(symbols: Tensor, means: Tensor, mask: Tensor) -> Tensor:
     groups = mask.shape[1]
     # Broadcast over the groups: each takes from the folded symbols what its mask lets through.
     y_hat = (symbols[None, None] + grouped(means, groups)) * mask
-    return y_hat.view_as(means)
+    return y_hat.reshape(means.shape)

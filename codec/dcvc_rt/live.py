@@ -119,7 +119,8 @@ class LiveDecoder:
         if symbols != check:
             raise MismatchError(mismatch)
         height, width = self.layout.height, self.layout.width
-        planes = np.ascontiguousarray(decoded.code_values[:, :height, :width])
+        # A copy: on a GPU the next frame arrives in the same place.
+        planes = decoded.code_values[:, :height, :width].copy()
         return State(frame_id, Reference(decoded.state, 0)), DecodedFrame(planes, intra, qp, 1, 0)
 
 

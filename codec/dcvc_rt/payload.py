@@ -42,6 +42,13 @@ def encode_payload(
     for step_symbols, step_indexes in zip(symbols, indexes, strict=True):
         coded = step_indexes != SKIPPED
         segments.append((step_symbols[coded], step_indexes[coded].astype(np.uint16)))
+    return encode_segments(segments, tables, two_streams=two_streams)
+
+
+def encode_segments(
+    segments: list[tuple[NDArray[np.int8], NDArray[np.uint16]]], tables: EntropyTables, *, two_streams: bool
+) -> bytes:
+    """Symbols and their table numbers, segment by segment in decoding order (7.4, 7.5)."""
     if not two_streams:
         return _encode(segments, tables)
     halves = [
@@ -89,18 +96,22 @@ class PayloadDecoder:
     def z(self, shape: tuple[int, int], *, qp: int) -> NDArray[np.int8]:
         """z symbols, (128, rows, columns) with `shape` = (rows, columns)."""
         rows, columns = shape
-        return self._decode(self._tables.z_rows(qp, rows * columns)).reshape(HYPER_CHANNELS, rows, columns)
+        return self.segment(self._tables.z_rows(qp, rows * columns)).reshape(HYPER_CHANNELS, rows, columns)
 
     def step(self, indexes: NDArray[np.uint8]) -> NDArray[np.int8]:
         """Symbols of one step in the shape of its table numbers; 0 where nothing was coded."""
         coded = indexes != SKIPPED
         symbols = np.zeros(indexes.shape, np.int8)
-        symbols[coded] = self._decode(indexes[coded].astype(np.uint16))
+        symbols[coded] = self.segment(indexes[coded].astype(np.uint16))
         return symbols
 
     def finish(self) -> None:
-        for stream in self._streams:
-            stream.check()
+        self._streams[0].check()
+        if len(self._streams) > 1:
+            try:
+                self._streams[1].check()
+            except BitstreamError as error:
+                raise self._from_back(error) from error
         used = [stream.used for stream in self._streams]
         size = len(self._payload)
         shared = sum(used) - size
@@ -112,7 +123,8 @@ class PayloadDecoder:
         if shared < 0 or shared != overlap(first, second):
             raise BitstreamError("the two streams of a picture do not meet", offset=used[0])
 
-    def _decode(self, rows: NDArray[np.uint16]) -> NDArray[np.int8]:
+    def segment(self, rows: NDArray[np.uint16]) -> NDArray[np.int8]:
+        """The next symbols, coded with these table numbers."""
         if len(self._streams) == 1:
             return self._streams[0].decode(rows)
         half = len(rows) // 2
@@ -122,6 +134,13 @@ class PayloadDecoder:
         finally:
             # Its error is the one to report only where the first stream has none.
             problem = second.exception()
+        if isinstance(problem, BitstreamError):
+            raise self._from_back(problem) from problem
         if problem is not None:
             raise problem
         return np.concatenate((first, second.result()))
+
+    def _from_back(self, error: BitstreamError) -> BitstreamError:
+        """An error of the second stream, which is read from the back, with its offset from the front."""
+        back = error.offset or 0
+        return BitstreamError(str(error), offset=max(0, len(self._payload) - 1 - back))

@@ -3,8 +3,10 @@
 Shapes as in `codec.dcvc_rt.image`, but y has 128 channels, 2 steps, and a QP is the shifted one, 0..71. A *state* is
 the adapted reference, (1, 256, H/8, W/8): `state_of_picture` or `state_of_feature` of the picture or feature F that a
 frame leaves behind. The adaptor runs at the end of the frame that makes the state, not at the start of the one that
-uses it; the arithmetic is the same.
+uses it; the arithmetic is the same. masks: as there.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -124,7 +126,9 @@ class VideoModel(nn.Module):
         scales, means = self.y_spatial_prior(torch.cat((y_hat_0, params), dim=1)).chunk(2, dim=1)
         return scales, means
 
-    def encode(self, picture: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def encode(
+        self, picture: Tensor, state: Tensor, qp: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """z_hat, symbols (2, 64, h, w), table numbers (2, 64, h, w), y_hat and the context."""
         c1, temporal = self.extract(state, qp)
         context = self.context(c1)
@@ -134,28 +138,32 @@ class VideoModel(nn.Module):
         raw_step, scales, means = params.chunk(3, dim=1)
         step = raw_step.clamp(min=MIN_STEP)
         y = y * torch.reciprocal(step)
-        masks = step_masks(*y.shape[2:], steps=VIDEO_STEPS, like=y)
+        masks = masks or step_masks(*y.shape[2:], steps=VIDEO_STEPS, like=y)
         q_0, s_0, part_0 = quantise_step(y, scales, means, masks[0], skip_threshold=self.skip_threshold)
         scales, means = self.spatial(part_0, params)
         q_1, s_1, part_1 = quantise_step(y, scales, means, masks[1], skip_threshold=self.skip_threshold)
         indexes = [scale_indexes(s, skip_threshold=self.skip_threshold) for s in (s_0, s_1)]
         return z_hat, torch.stack((q_0, q_1)), torch.stack(indexes), (part_0 + part_1) * step, context
 
-    def begin(self, z_hat: Tensor, temporal: Tensor) -> tuple[Tensor, Tensor]:
+    def begin(self, z_hat: Tensor, temporal: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Before any symbol of y: table numbers of step 0, params."""
         params = self.params(z_hat, temporal)
-        return self._indexes(0, params.chunk(3, dim=1)[1]), params
+        return self._indexes(0, params.chunk(3, dim=1)[1], masks), params
 
-    def advance(self, symbols: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def advance(
+        self, symbols: Tensor, params: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Take the symbols of step 0; table numbers and means of step 1, and step 0's part of y_hat."""
         means = params.chunk(3, dim=1)[2]
-        part_0 = dequantise_step(symbols, means, self._mask(0, means))
+        part_0 = dequantise_step(symbols, means, self._mask(0, means, masks))
         scales, means = self.spatial(part_0, params)
-        return self._indexes(1, scales), means, part_0
+        return self._indexes(1, scales, masks), means, part_0
 
-    def latents(self, symbols: Tensor, means: Tensor, part_0: Tensor, params: Tensor) -> Tensor:
+    def latents(
+        self, symbols: Tensor, means: Tensor, part_0: Tensor, params: Tensor, masks: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Take the symbols of step 1; y_hat."""
-        part_1 = dequantise_step(symbols, means, self._mask(1, means))
+        part_1 = dequantise_step(symbols, means, self._mask(1, means, masks))
         return (part_0 + part_1) * params.chunk(3, dim=1)[0].clamp(min=MIN_STEP)
 
     def feature(self, y_hat: Tensor, context: Tensor, qp: Tensor) -> Tensor:
@@ -168,8 +176,9 @@ class VideoModel(nn.Module):
         picture: Tensor = self.recon_generation_net(feature, self.q_recon[qp])
         return picture
 
-    def _mask(self, step: int, like: Tensor) -> Tensor:
-        return step_masks(*like.shape[2:], steps=VIDEO_STEPS, like=like)[step]
+    def _mask(self, step: int, like: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        return (masks or step_masks(*like.shape[2:], steps=VIDEO_STEPS, like=like))[step]
 
-    def _indexes(self, step: int, scales: Tensor) -> Tensor:
-        return scale_indexes(folded_scales(scales, self._mask(step, scales)), skip_threshold=self.skip_threshold)
+    def _indexes(self, step: int, scales: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        folded = folded_scales(scales, self._mask(step, scales, masks))
+        return scale_indexes(folded, skip_threshold=self.skip_threshold)

@@ -106,11 +106,16 @@ def step_0_mask(y: Tensor) -> Tensor:
     return torch.cat(((1 - odd).expand(1, half, h, w), odd.expand(1, half, h, w)), dim=1)
 
 
-def quantise_latents(y: Tensor, params: Tensor, spatial: nn.Module) -> tuple[Tensor, Tensor]:
-    """Encoder side of the two coding steps (spec section 4). Returns symbols and dequantised latents."""
+def quantise_latents(
+    y: Tensor, params: Tensor, spatial: nn.Module, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Encoder side of the two coding steps (spec section 4). Returns symbols and dequantised latents.
+
+    mask: `step_0_mask` where the caller has it ready; without, it is made on the spot.
+    """
     raw_step, mean_0 = params.chunk(2, dim=1)
     step = torch.clamp(raw_step, min=MIN_STEP)
-    mask = step_0_mask(y)
+    mask = step_0_mask(y) if mask is None else mask
     scaled = y / step
     s_0 = torch.clamp(torch.round(scaled - mean_0), -SYMBOL_LIMIT, SYMBOL_LIMIT) * mask
     y_hat_0 = (s_0 + mean_0) * mask
@@ -120,11 +125,11 @@ def quantise_latents(y: Tensor, params: Tensor, spatial: nn.Module) -> tuple[Ten
     return s_0 + s_1, y_hat
 
 
-def dequantise_latents(symbols: Tensor, params: Tensor, spatial: nn.Module) -> Tensor:
-    """Decoder side of the two coding steps."""
+def dequantise_latents(symbols: Tensor, params: Tensor, spatial: nn.Module, mask: Tensor | None = None) -> Tensor:
+    """Decoder side of the two coding steps. mask: as in `quantise_latents`."""
     raw_step, mean_0 = params.chunk(2, dim=1)
     step = torch.clamp(raw_step, min=MIN_STEP)
-    mask = step_0_mask(symbols)
+    mask = step_0_mask(symbols) if mask is None else mask
     y_hat_0 = (symbols + mean_0) * mask
     mean_1 = spatial(torch.cat((y_hat_0, params), dim=1))
     y_hat: Tensor = (y_hat_0 + (symbols + mean_1) * (1 - mask)) * step
@@ -177,15 +182,23 @@ class Intra(nn.Module):
 
     def encode(self, picture: Tensor, qp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns z, symbols and the reconstructed picture. `qp` is an int64 tensor of shape (1,)."""
+        z_hat, symbols, y_hat = self.analyse(picture, qp)
+        return z_hat, symbols, self.reconstruct(y_hat, qp)
+
+    def analyse(self, picture: Tensor, qp: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The half of `encode` that makes what is sent: z, symbols, and y_hat for `reconstruct`."""
         y = self.enc(picture, self.q_scale_enc[qp])
         z_hat = quantise_z(self.hyper_enc(pad_to_multiple_of_4(y)))
-        symbols, y_hat = quantise_latents(y, self.params(z_hat, y.shape[2], y.shape[3]), self.y_spatial_prior)
-        return z_hat, symbols, self.dec(y_hat, self.q_scale_dec[qp])
+        params = self.params(z_hat, y.shape[2], y.shape[3])
+        return z_hat, *quantise_latents(y, params, self.y_spatial_prior, mask)
 
-    def decode(self, z_hat: Tensor, symbols: Tensor, qp: Tensor) -> Tensor:
+    def decode(self, z_hat: Tensor, symbols: Tensor, qp: Tensor, mask: Tensor | None = None) -> Tensor:
         """Returns the reconstructed picture."""
         params = self.params(z_hat, symbols.shape[2], symbols.shape[3])
-        picture: Tensor = self.dec(dequantise_latents(symbols, params, self.y_spatial_prior), self.q_scale_dec[qp])
+        return self.reconstruct(dequantise_latents(symbols, params, self.y_spatial_prior, mask), qp)
+
+    def reconstruct(self, y_hat: Tensor, qp: Tensor) -> Tensor:
+        picture: Tensor = self.dec(y_hat, self.q_scale_dec[qp])
         return picture
 
 
@@ -279,24 +292,37 @@ class Inter(nn.Module):
 
     def encode(self, picture: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns z, symbols, the new state and the new (unadapted) feature. `qp` is int64 of shape (1,), 0..71."""
+        z_hat, symbols, y_hat, context = self.analyse(picture, state, qp)
+        feature = self.feature(y_hat, context, qp)
+        return z_hat, symbols, self.feature_adaptor_p(feature), feature
+
+    def analyse(
+        self, picture: Tensor, state: Tensor, qp: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The half of `encode` that makes what is sent: z, symbols, and y_hat and context for `feature`."""
         context, context_t = self.feature_extractor(state, self.q_feature[qp])
         y = self.encoder(picture, context, self.q_encoder[qp])
         z_hat = quantise_z(self.hyper_encoder(pad_to_multiple_of_4(y)))
-        symbols, y_hat = quantise_latents(y, self.params(z_hat, context_t), self.y_spatial_prior)
-        feature = self.decoder(y_hat, context, self.q_decoder[qp])
-        return z_hat, symbols, self.feature_adaptor_p(feature), feature
+        symbols, y_hat = quantise_latents(y, self.params(z_hat, context_t), self.y_spatial_prior, mask)
+        return z_hat, symbols, y_hat, context
+
+    def feature(self, y_hat: Tensor, context: Tensor, qp: Tensor) -> Tensor:
+        """The new feature, which both the picture and the new state are made of."""
+        feature: Tensor = self.decoder(y_hat, context, self.q_decoder[qp])
+        return feature
 
     def decode(self, z_hat: Tensor, symbols: Tensor, state: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the picture and the new state."""
         feature = self.decode_feature(z_hat, symbols, state, qp)
         return self.picture(feature, qp), self.feature_adaptor_p(feature)
 
-    def decode_feature(self, z_hat: Tensor, symbols: Tensor, state: Tensor, qp: Tensor) -> Tensor:
-        """Returns the new feature, which both the picture and the new state are made of."""
+    def decode_feature(
+        self, z_hat: Tensor, symbols: Tensor, state: Tensor, qp: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """`feature` from what was sent."""
         context, context_t = self.feature_extractor(state, self.q_feature[qp])
-        y_hat = dequantise_latents(symbols, self.params(z_hat, context_t), self.y_spatial_prior)
-        feature: Tensor = self.decoder(y_hat, context, self.q_decoder[qp])
-        return feature
+        y_hat = dequantise_latents(symbols, self.params(z_hat, context_t), self.y_spatial_prior, mask)
+        return self.feature(y_hat, context, qp)
 
     def picture(self, feature: Tensor, qp: Tensor) -> Tensor:
         picture: Tensor = self.recon_generation_net(feature, self.q_recon[qp])

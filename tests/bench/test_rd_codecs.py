@@ -6,7 +6,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rd_samples import write_clip, write_coder
 
 from bench.rd.clips import Clip, open_clip
 from bench.rd.coding import RateDistortionCodec
@@ -15,6 +14,7 @@ from bench.rd.evaluate import evaluate_clip, evaluate_point
 from bench.rd.external import ExternalCodec
 from bench.rd.selection import choose_anchor, choose_codecs, parse_codec, parse_points
 from latentcast.errors import UserError
+from tests.bench.rd_samples import write_clip, write_coder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 

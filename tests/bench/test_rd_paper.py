@@ -1,4 +1,4 @@
-"""The paper's profile in `bench rd`: real files, one intra picture, and pictures that come out of reading them again."""
+"""The paper's profile in `bench rd`: real files, one intra picture, pictures that come out of reading them again."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: the profile dcvc-rt needs it")
 
-from bench.rd.clips import open_clip  # noqa: E402
-from bench.rd.paper import PaperCodec  # noqa: E402
-from bench.rd.selection import choose_codecs  # noqa: E402
-from codec.dcvc_rt.models import Models  # noqa: E402
-from latentcast.errors import UserError  # noqa: E402
-from tests.bench.rd_samples import write_clip  # noqa: E402
+from bench.rd.clips import open_clip
+from bench.rd.paper import PaperCodec
+from bench.rd.selection import choose_codecs
+from codec.dcvc_rt.models import Models
+from latentcast.errors import UserError
+from tests.bench.rd_samples import write_clip
 
 
 def test_a_clip_is_coded_as_the_published_condition_says(tmp_path: Path) -> None:

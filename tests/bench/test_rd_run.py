@@ -8,13 +8,13 @@ import numpy as np
 import pygame
 import pytest
 from numpy.typing import NDArray
-from rd_samples import write_clip, write_coder
 
 from bench.rd.command import run
 from bench.rd.plots import SIZE, plot_curves, quality_ticks, rate_ticks
 from bench.rd.results import ClipResult, CodecCurve, Point, compare, mean_comparisons, mean_curves
 from bench.rd.tables import clip_table, comparison_table
 from latentcast.errors import UserError
+from tests.bench.rd_samples import write_clip, write_coder
 
 
 def curve(codec: str, rates: tuple[float, ...], psnrs: tuple[float, ...], *, published: bool = False) -> CodecCurve:

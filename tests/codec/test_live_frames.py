@@ -87,7 +87,7 @@ def test_both_ends_keep_the_same_states_through_resets(
 def test_any_state_kept_will_do_as_reference(
     chain: list[tuple[State, CodedFrame]], encoder: LiveEncoder, decoder: LiveDecoder
 ) -> None:
-    states = [None]
+    states: list[State | None] = [None]
     for number, (_, frame) in enumerate(chain[:4]):
         states.append(decoder.decode(states[-1], frame.data, frame_id=number)[0])
     # Frame 3 was lost on the way back: the encoder goes on from frame 1, and both ends with it.

@@ -107,7 +107,7 @@ def test_weights_of_the_wrong_hash_are_named_and_nothing_is_coded_with_them(tmp_
     weights.chmod(0o644)
     weights.write_bytes(content)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "latentcast", "serve", "--port", "0", "--size", "64x64"],
+        [sys.executable, "-P", "-m", "latentcast", "serve", "--port", "0", "--size", "64x64", "--precision", "float32"],
         env=os.environ | {"PYTHONPATH": str(copy.parent)},
         capture_output=True,
         text=True,
