@@ -45,7 +45,7 @@ $(BIN)/python:
 # viewer import (pip would compile everything, which is 80 MB more).
 $(VENV)/base: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable .
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import client.view, client.window, client.chart, codec.warm, server.app, latentcast.worker_child, uvloop, latentcast.summary'
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import client.view, client.window, client.chart, codec.warm, codec.nano.simd.engine, codec.nano.onnx_engine, server.app, latentcast.worker_child, uvloop, latentcast.summary'
 	@touch $@
 
 # torch: only for the tests that hold the shipped graphs against the networks they were exported from.
