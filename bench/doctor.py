@@ -30,6 +30,8 @@ def run() -> None:
     verdict = (
         "keeps up with 30 fps" if max(encode, decode) < FRAME_MS else "is too slow for 30 fps: choose a smaller --size"
     )
+    engine = "our own kernels" if speed.precision == "bfloat16" else "ONNX Runtime"
+    console.print(f"nano computes in {speed.precision}, with {engine}")
     console.print(f"640x360: encodes in {encode:.1f} ms, decodes in {decode:.1f} ms a frame: {verdict}")
     try:
         from client.window import display_available

@@ -94,7 +94,7 @@ def decode(
 
 def _paper(image: Path | None, video: Path | None, skip_threshold: str, device: Device) -> tuple[Any, Any]:
     if importlib.util.find_spec("torch") is None:
-        raise UserError("files of dcvc-rt need torch, which is not installed: pip install 'latentcast[torch]'")
+        raise UserError("files of dcvc-rt need torch, which is not installed: pip install torch")
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"there is no device {device!r}; expected auto, cpu or cuda.")
     import codec.dcvc_rt.files

@@ -131,4 +131,4 @@ def _need_torch(what: str) -> None:
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
-        raise UserError(f"{what} needs torch, which is not installed; add it with: pip install 'latentcast[torch]'")
+        raise UserError(f"{what} needs torch, which is not installed; install it into this environment with: pip install torch")

@@ -305,7 +305,7 @@ def conformance(
 ) -> None:
     """Run every golden vector of the paper's codec in a folder; exit code 0 only when all hold."""
     if importlib.util.find_spec("torch") is None:
-        raise UserError("conformance needs torch, which is not installed: pip install 'latentcast[torch]'")
+        raise UserError("conformance needs torch, which is not installed: pip install torch")
     run = _module("bench.conformance").run
     raise typer.Exit(run(folder=folder, weights_image=weights_image, weights_video=weights_video))
 
@@ -408,7 +408,7 @@ def bench_gpu(
 ) -> None:
     """Speed, memory, equality with the plain network, drift and live latency on a GPU."""
     if importlib.util.find_spec("torch") is None:
-        raise UserError("bench gpu needs torch, which is not installed: pip install 'latentcast[torch]'")
+        raise UserError("bench gpu needs torch, which is not installed: pip install torch")
     _module("bench.gpu").run(
         size=parse_size(size),
         frames=frames,

@@ -22,7 +22,7 @@ from latentcast.summary import print_summary
 CLIPS = ("signing.mkv", "flower.mp4", "water.mp4")
 CLIPS_FOLDER = Path(__file__).resolve().parent.parent / "assets"
 # What two cores encode and decode at 30 fps with room to spare.
-DEFAULT_SIZE = (480, 270)
+DEFAULT_SIZE = (640, 360)
 # Compiling the entropy coder on a machine that never ran it takes ten seconds.
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
