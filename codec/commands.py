@@ -3,14 +3,13 @@
 The paper's profile is imported when it is asked for: it needs torch.
 """
 
-import importlib.util
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from codec import files
 from codec.files import Progress, Summary, profile_of
-from codec.profiles import Device, PrecisionChoice, ProfileName
+from codec.profiles import Device, PrecisionChoice, ProfileName, need_torch
 from latentcast.errors import UserError
 
 # `--streams`: whether a picture's payload is two streams side by side; None leaves it to the format.
@@ -93,8 +92,7 @@ def decode(
 
 
 def _paper(image: Path | None, video: Path | None, skip_threshold: str, device: Device) -> tuple[Any, Any]:
-    if importlib.util.find_spec("torch") is None:
-        raise UserError("files of dcvc-rt need torch, which is not installed: pip install torch")
+    need_torch("the profile dcvc-rt")
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"there is no device {device!r}; expected auto, cpu or cuda.")
     import codec.dcvc_rt.files

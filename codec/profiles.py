@@ -6,6 +6,8 @@
 What only one profile needs (torch above all) is imported when it is opened.
 """
 
+import hashlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -68,8 +70,6 @@ class Profile:
         """What both ends name their weights by. Raises UserError when a file cannot be read."""
         if self.weights_image is None or self.weights_video is None:
             return file_sha256(WEIGHTS_PATH)
-        import hashlib
-
         digests = [file_sha256(path) for path in (self.weights_image, self.weights_video)]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -100,7 +100,7 @@ def open_codec(profile: Profile = Profile(), *, threads: int = 1) -> Codec:
         from codec.nano.codec import NanoCodec
 
         return NanoCodec(profile.device, profile.precision, threads=threads)
-    _need_torch("the profile dcvc-rt")
+    need_torch("the profile dcvc-rt")
     from codec.dcvc_rt.codec import open_dcvc_rt
 
     assert profile.weights_image is not None
@@ -127,8 +127,7 @@ def open_decoder(*, width: int, height: int, threads: int = 1, **choice: Any) ->
     return codec.decoder(width=width, height=height, skip_threshold=profile.skip_threshold)
 
 
-def _need_torch(what: str) -> None:
-    import importlib.util
-
+def need_torch(what: str) -> None:
+    """Raises UserError where torch is not installed. what: the sentence's subject."""
     if importlib.util.find_spec("torch") is None:
-        raise UserError(f"{what} needs torch, which is not installed; install it into this environment with: pip install torch")
+        raise UserError(f"{what} needs torch, which is not installed; install it with: pip install torch")

@@ -5,7 +5,7 @@ runs when it runs, so that none waits for the libraries of another.
 """
 
 import asyncio
-import importlib.util
+import importlib
 import logging
 import sys
 from pathlib import Path
@@ -304,8 +304,7 @@ def conformance(
     weights_video: VideoOption = None,
 ) -> None:
     """Run every golden vector of the paper's codec in a folder; exit code 0 only when all hold."""
-    if importlib.util.find_spec("torch") is None:
-        raise UserError("conformance needs torch, which is not installed: pip install torch")
+    _module("codec.profiles").need_torch("conformance")
     run = _module("bench.conformance").run
     raise typer.Exit(run(folder=folder, weights_image=weights_image, weights_video=weights_video))
 
@@ -407,8 +406,7 @@ def bench_gpu(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
 ) -> None:
     """Speed, memory, equality with the plain network, drift and live latency on a GPU."""
-    if importlib.util.find_spec("torch") is None:
-        raise UserError("bench gpu needs torch, which is not installed: pip install torch")
+    _module("codec.profiles").need_torch("bench gpu")
     _module("bench.gpu").run(
         size=parse_size(size),
         frames=frames,

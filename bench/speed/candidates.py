@@ -107,7 +107,7 @@ def _all(checkpoints: tuple[Path, Path] | None) -> list[Candidate]:
 
 def _torch_missing() -> str | None:
     if importlib.util.find_spec("torch") is None:
-        return "torch is not installed; add it with: pip install 'latentcast[torch]'"
+        return "torch is not installed; add it with: pip install torch"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 

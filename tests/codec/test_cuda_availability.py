@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 

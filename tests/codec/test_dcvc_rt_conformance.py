@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 from bench.conformance import run
 from codec.dcvc_rt.conformance import VectorReport, run_all

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 

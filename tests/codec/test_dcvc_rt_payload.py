@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 from codec.dcvc_rt import SKIPPED
 from codec.dcvc_rt.payload import PayloadDecoder, encode_payload, join, overlap, wants_two_streams

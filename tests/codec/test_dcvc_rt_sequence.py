@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 

@@ -18,7 +18,7 @@ from tests.codec.samples import (
     psnr_db,
 )
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 from torch import Tensor

@@ -27,7 +27,7 @@ from codec.quality_cycle import inter_row
 from codec.video_io import VideoReader
 from tests.codec.samples import VECTORS_PATH, Planes, decoder_engine, encoder_engine, psnr_db
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'latentcast[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 from safetensors.torch import load_file
