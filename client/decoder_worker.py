@@ -4,6 +4,7 @@ It is started before signalling: networks and entropy coder load while the conne
 the picture size later. It keeps the ring of the newest states.
 """
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,6 +128,9 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
             return arithmetic
         if isinstance(job, Configure):
             states.clear()
+            # Engines refer to themselves, and on a GPU each holds gigabytes: gone before the next one is made.
+            decoder = None
+            gc.collect()
             decoder = codec.decoder(width=job.width, height=job.height, skip_threshold=job.skip_threshold)
             return Configured()
         return decode(job)

@@ -53,6 +53,8 @@ TICK_S = 0.02
 # The server sends something at least once a second (pong, statistics); this long without anything, it is gone.
 SILENCE_TIMEOUT_S = 2.5
 SETUP_TIMEOUT_S = 8.0
+# Getting ready for a size codes pictures of it, or captures graphs: seconds for the paper's profile.
+CONFIGURE_TIMEOUT_S = 120.0
 # After `bye`: frames under way arrive, then the final statistics.
 LEAVE_TIMEOUT_S = 0.8
 
@@ -287,7 +289,8 @@ class Receiver:
             return
         if not self._configured:
             self._configured = True
-            worker.submit(Configure(self.config.width, self.config.height, self.config.skip_threshold))
+            configure = Configure(self.config.width, self.config.height, self.config.skip_threshold)
+            worker.submit(configure, timeout_s=CONFIGURE_TIMEOUT_S)
         elif self._queue:
             frame = self._decoding = self._queue.popleft()
             worker.submit(DecodeJob(frame.frame_id, frame.reference_id, frame.data, frame.holes))

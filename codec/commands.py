@@ -38,11 +38,17 @@ def encode(
     """Code a video into a file of `profile`; from `weights_image` on, for `dcvc-rt` only. Raises UserError."""
     common: dict[str, Any] = {"size": size, "frames": frames, "threads": threads, "progress": progress}
     if profile == "nano":
+        if device != "cpu":
+            raise UserError("files of nano are coded on the CPU; leave --device out.")
         if weights_image is not None or weights_video is not None:
             raise UserError("the profile nano brings its own weights; checkpoints are for --profile dcvc-rt.")
         return files.encode_file(source, target, qp=qp, precision=precision, **common)
     if profile != "dcvc-rt":
         raise UserError(f"there is no profile {profile!r}; expected nano or dcvc-rt.")
+    if precision != "auto":
+        raise UserError("--precision is of nano; dcvc-rt computes in float32 on a CPU and in float16 on a GPU.")
+    if reset_interval == 1:
+        raise UserError("a reset interval of 1 means no reset at all in this format; give 2 or more, or 0 for none.")
     if streams not in STREAMS:
         raise UserError(f"--streams is {streams!r}; expected one of {', '.join(STREAMS)}.")
     paper, models = _paper(weights_image, weights_video, skip_threshold, device)

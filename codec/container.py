@@ -15,6 +15,7 @@ between precisions, so a file is decoded in the one it was coded in.
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import BinaryIO, Self
 
 from codec.arithmetic import Precision
 from codec.layout import MAX_HEIGHT, MAX_WIDTH, MIN_HEIGHT, MIN_WIDTH, Layout
-from latentcast.errors import UserError
+from latentcast.errors import BitstreamError, UserError
 
 MAGIC = b"LCVF"
 VERSION = 1
@@ -56,7 +57,7 @@ class FileWriter:
         try:
             self._file: BinaryIO = self._part.open("wb")
         except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+            raise self._refused(error) from error
         self._write(
             _HEADER.pack(
                 MAGIC,
@@ -79,17 +80,23 @@ class FileWriter:
             self._file.close()
             self._part.replace(self._path)
         except OSError as error:
-            raise UserError(f"{self._path} cannot be written ({error.strerror}); is there room for it?") from error
+            self.discard()
+            raise self._refused(error) from error
 
     def discard(self) -> None:
-        self._file.close()
+        """No file is left."""
+        with suppress(OSError):
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
         try:
             self._file.write(data)
         except OSError as error:
-            raise UserError(f"{self._path} cannot be written ({error.strerror}); is there room for it?") from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> UserError:
+        return UserError(f"{self._path} cannot be written ({error.strerror}); check the folder and the space left.")
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +112,9 @@ class FileWriter:
 
 class FileReader:
     """Reads a file. Raises UserError from the constructor when it is none of ours."""
+
+    offset: int
+    """Where the frame that `frames` came to last begins: the byte after its length, from the start of the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -136,24 +146,32 @@ class FileReader:
             raise
 
     def frames(self) -> Iterator[bytes]:
-        """Coded frames in order. Raises UserError where the file ends inside a frame."""
-        number = 0
+        """Coded frames in order. Raises BitstreamError, with the offset, for an impossible length or a cut frame."""
+        number, at = 0, _HEADER.size
         while prefix := self._file.read(_LENGTH.size):
-            size = _LENGTH.unpack(prefix)[0] if len(prefix) == _LENGTH.size else -1
-            data = self._file.read(size) if 0 < size <= MAX_FRAME_BYTES else b""
+            size = _LENGTH.unpack(prefix)[0] if len(prefix) == _LENGTH.size else None
+            if size is not None and not 0 < size <= MAX_FRAME_BYTES:
+                raise BitstreamError(
+                    f"frame {number} has a length of {size}; expected 1 to {MAX_FRAME_BYTES} bytes", offset=at
+                )
+            data = b"" if size is None else self._file.read(size)
             if len(data) != size:
-                raise UserError(f"{self._path} ends inside frame {number}; the {number} frames before it are intact.")
+                raise BitstreamError(f"the file ends inside frame {number}", offset=at + len(prefix) + len(data))
+            self.offset = at + _LENGTH.size
             yield data
-            number += 1
+            number, at = number + 1, self.offset + size
 
     def count(self) -> int:
-        """Number of whole frames, found by skipping from length to length."""
+        """Whole frames before the end or the first impossible length, found by skipping from length to length."""
         at = self._file.tell()
         end = self._file.seek(0, 2)
         position, number = _HEADER.size, 0
         while position + _LENGTH.size <= end:
             self._file.seek(position)
-            position += _LENGTH.size + _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            size = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            if not 0 < size <= MAX_FRAME_BYTES:
+                break
+            position += _LENGTH.size + size
             number += position <= end
         self._file.seek(at)
         return number

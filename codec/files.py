@@ -4,12 +4,12 @@ Files of the paper's format are in `codec.dcvc_rt.files`; `profile_of` tells one
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,45 @@ from codec.profiles import PrecisionChoice, Profile, open_codec
 from codec.quality_cycle import inter_row
 from codec.state import State
 from codec.video_io import VideoReader, create_video
-from latentcast.errors import BitstreamError, UserError
+from latentcast.errors import BitstreamError, LatentcastError, UserError
 
 Progress = Callable[..., Iterator[Any]]
 """`progress(items, total=n)` yields the items and shows how far it is."""
+
+
+class Output(Protocol):
+    """A file that is being written under another name."""
+
+    def close(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+@contextmanager
+def finished(output: Output) -> Iterator[None]:
+    """Give the output its name at the end, and where the source turns out damaged: what was written until then counts.
+
+    Anything else, Ctrl-C above all, discards it: half a video must not look like a whole one.
+    """
+    try:
+        try:
+            yield
+        except LatentcastError:
+            output.close()
+            raise
+        output.close()
+    except LatentcastError:
+        raise
+    except BaseException:
+        output.discard()
+        raise
+
+
+def kept_sentence(target: Path, number: int, noun: str) -> str:
+    """What `finished` left of a damaged file. noun: what is counted, in the singular."""
+    if not number:
+        return f" It holds no whole {noun} before that."
+    return f" {target} holds the {number} {noun}{'s' if number > 1 else ''} before it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +177,10 @@ def encode_file(
 def decode_file(
     source: Path, target: Path, *, reference: Path | None = None, threads: int = 1, progress: Progress
 ) -> Summary:
-    """Decode a file to video; with `reference`, the original, also measure PSNR-Y against it. Raises UserError."""
+    """Decode a file to video; with `reference`, the original, also measure PSNR-Y against it.
+
+    Raises UserError; of a damaged file the frames before the damage are written.
+    """
     with ExitStack() as cleanup:
         reader = cleanup.enter_context(FileReader(source))
         header = reader.header
@@ -163,32 +201,32 @@ def decode_file(
         original = None if reference is None else cleanup.enter_context(VideoReader(reference))
         originals = iter(()) if original is None else pictures(original, layout.width, layout.height)
         writer = create_video(target, width=layout.width, height=layout.height, fps=header.fps)
-        cleanup.callback(writer.close)
         qualities = []
         number = 0
         try:
-            for planes in _decoded(reader, decoder, source, progress):
-                writer.write(planes)
-                number += 1
-                original_planes = next(originals, None)
-                if original_planes is not None:
-                    qualities.append(psnr_y(original_planes, planes))
-        except UserError as error:
-            kept = f" {target} holds the {number} frames before it." if number else ""
-            raise UserError(f"{error}{kept}") from error
+            with finished(writer):
+                for planes in _decoded(reader, decoder, progress):
+                    writer.write(planes)
+                    number += 1
+                    original_planes = next(originals, None)
+                    if original_planes is not None:
+                        qualities.append(psnr_y(original_planes, planes))
+        except BitstreamError as error:
+            kept = kept_sentence(target, number, "frame")
+            raise UserError(f"{source} cannot be decoded at byte {error.offset}: {error}.{kept}") from error
     quality = sum(qualities) / len(qualities) if qualities else None
     return Summary(number, layout.width, layout.height, header.fps, source.stat().st_size, quality)
 
 
-def _decoded(
-    reader: FileReader, decoder: FrameDecoder, source: Path, progress: Progress
-) -> Iterable[NDArray[np.uint8]]:
+def _decoded(reader: FileReader, decoder: FrameDecoder, progress: Progress) -> Iterable[NDArray[np.uint8]]:
+    """Pictures in order. Raises BitstreamError with the offset in the file, of the frame where it lies in a frame."""
     state: State | None = None
     for number, data in enumerate(progress(reader.frames(), total=reader.count())):
         try:
             state, frame = decoder.decode(state, data, frame_id=number)
         except BitstreamError as error:
-            raise UserError(f"frame {number} of {source} is damaged ({error}).") from error
-        if frame.slices_missing:
-            raise UserError(f"frame {number} of {source} is damaged ({frame.slices_missing} slices).")
+            raise BitstreamError(f"frame {number} is damaged ({error})", offset=reader.offset) from error
+        if missing := frame.slices_missing:
+            slices = f"{missing} slice{'s' if missing > 1 else ''}"
+            raise BitstreamError(f"frame {number} is damaged ({slices} cannot be read)", offset=reader.offset)
         yield frame.planes

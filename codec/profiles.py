@@ -52,6 +52,8 @@ class Profile:
                 "the profile dcvc-rt needs the two published checkpoints: give cvpr2025_image.pth.tar with "
                 "--weights-image and cvpr2025_video.pth.tar with --weights-video."
             )
+        if self.name == "dcvc-rt" and self.precision != "auto":
+            raise UserError("--precision is of nano; dcvc-rt computes in float32 on a CPU and in float16 on a GPU.")
         if self.name == "nano" and (self.weights_image is not None or self.weights_video is not None):
             raise UserError("the profile nano brings its own weights; checkpoints are for --profile dcvc-rt.")
 

@@ -272,8 +272,15 @@ def _decode(
     return 0 if cursor[0] == LOWER_BOUND and cursor[1] == end else -1
 
 
+def _check_rows(rows: NDArray[np.uint16], count: int, tables: SymbolTables) -> None:
+    """The compiled loops trust table numbers."""
+    if len(rows) != count or (count and rows.max() >= len(tables.length)):
+        raise ValueError(f"{count} symbols with {len(rows)} table numbers, of which one or more are not there")
+
+
 def encode(symbols: NDArray[np.int8], rows: NDArray[np.uint16], tables: SymbolTables) -> bytes:
     """Code `symbols` (flat) with table `rows[i]` each. Any signed 8-bit value can be coded."""
+    _check_rows(rows, len(symbols), tables)
     out = np.empty(len(symbols) * WORST_CASE_BITS_PER_SYMBOL // 8 + 16, np.uint8)
     begin = _encode(symbols, rows, 0, len(symbols), tables.cdf, tables.length, tables.offset, out, len(out))
     return out[begin:].tobytes()
@@ -284,6 +291,7 @@ def decode(data: bytes, rows: NDArray[np.uint16], tables: SymbolTables) -> NDArr
 
     Raises BitstreamError when the stream is truncated, has surplus bytes, or does not end in the starting state.
     """
+    _check_rows(rows, len(rows), tables)
     symbols = np.empty(len(rows), np.int8)
     status = _decode(
         np.frombuffer(bytearray(data), np.uint8),
@@ -320,6 +328,7 @@ class StreamDecoder:
     def decode(self, rows: NDArray[np.uint16]) -> NDArray[np.int8]:
         """The next `len(rows)` symbols."""
         t = self._tables
+        _check_rows(rows, len(rows), t)
         symbols = np.empty(len(rows), np.int8)
         if (
             _resume(

@@ -65,6 +65,7 @@ class PlanarWriter:
         half = (2, (height + 1) // 2, (width + 1) // 2)
         self._shapes = ((height, width), half if chroma == "420" else (2, height, width))
         self._frames = 0
+        self._open = True
         # The siting of chroma is unknown to the codec; 420jpeg is what "nothing known" is written as.
         tag = "C420jpeg" if chroma == "420" else "C444"
         colours = "" if full_range is None else f" XCOLORRANGE={'FULL' if full_range else 'LIMITED'}"
@@ -79,6 +80,8 @@ class PlanarWriter:
         """luma: (height, width). chroma: (2, rows, columns), Cb and Cr."""
         if (luma.shape, chroma.shape) != self._shapes:
             raise ValueError(f"got planes of {luma.shape} and {chroma.shape}, expected {self._shapes}")
+        if not self._open:
+            raise UserError(f"{self._path} is closed or failed earlier; nothing more can be written to it.")
         try:
             if self._y4m:
                 self._file.write(b"FRAME\n" if self._frames else self._header + b"FRAME\n")
@@ -90,17 +93,23 @@ class PlanarWriter:
         self._frames += 1
 
     def close(self) -> None:
-        """Give the file its name. Without a picture no file is left."""
+        """Give the file its name. Without a picture, or after a failed write, no file is left."""
+        if not self._open:
+            return
         if not self._frames:
             self.discard()
             return
         try:
             self._file.close()
             self._part.replace(self._path)
+            self._open = False
         except OSError as error:
+            self.discard()
             raise self._refused(error) from error
 
     def discard(self) -> None:
+        """Leave no file. After `close` nothing happens."""
+        self._open = False
         with suppress(OSError):
             self._file.close()
         self._part.unlink(missing_ok=True)

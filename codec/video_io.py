@@ -1,7 +1,7 @@
 """Video files in and out: whatever FFmpeg opens to frames with times, the working picture to y4m, mp4 or PNG.
 
     VideoReader(path)    .width .height .fps .frame_count    frames() -> (seconds from the first frame, av.VideoFrame)
-    create_video(path)   VideoWriter: write(planes) ... close()
+    create_video(path)   VideoWriter: write(planes) ... close() or discard()
 
 A writer of one file writes `name.part` and gives it its name in `close`: a file with the name asked for is whole.
 """
@@ -157,7 +157,7 @@ class VideoReader:
 
 
 class VideoWriter(Protocol):
-    """Takes the frames of one video. Both methods raise UserError when the disk or the encoder refuses."""
+    """Takes the frames of one video. Writing and closing raise UserError when the disk or the encoder refuses."""
 
     def write(self, planes: NDArray[np.uint8]) -> None:
         """Append one working picture, uint8 (3, H, W), of the size the writer was made for."""
@@ -165,6 +165,10 @@ class VideoWriter(Protocol):
 
     def close(self) -> None:
         """Finish the file and give it its name. Without a frame, or after a failed write, no file is left."""
+        ...
+
+    def discard(self) -> None:
+        """Leave no file; of numbered pictures, those already whole stay. After `close` nothing happens."""
         ...
 
 
@@ -231,6 +235,10 @@ class _Writer(ABC):
             raise _write_error(self._path, error) from None
         if not self._frames:
             self._discard()
+
+    def discard(self) -> None:
+        self._open = False
+        self._discard()
 
     @abstractmethod
     def _write(self, planes: NDArray[np.uint8]) -> None: ...
@@ -330,7 +338,7 @@ class _PngWriter(_Writer):
         try:
             part.write_bytes(b"".join(bytes(packet) for packet in self._encoder.encode(frame)))
             part.replace(path)
-        except OSError:
+        except BaseException:
             part.unlink(missing_ok=True)
             raise
 

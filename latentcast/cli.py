@@ -101,6 +101,12 @@ def serve(
     max_bitrate: Annotated[int | None, typer.Option(help="Upper limit of the rate to a viewer, bit/s.")] = None,
     max_viewers: Annotated[int | None, typer.Option(help="More are told to come back later.")] = None,
     token: Annotated[str | None, typer.Option(help="Viewers must send this token.", envvar=None)] = None,
+    skip_threshold: Annotated[
+        float | None, typer.Option(metavar="T", help="dcvc-rt: leave out latents of a scale up to this.")
+    ] = None,
+    reset_interval: Annotated[
+        int | None, typer.Option(help="dcvc-rt: frames between states made from the picture; 0: never.")
+    ] = None,
     capture_ring: Annotated[
         Path | None, typer.Option(help="Ring file of captured pictures, for a viewer on this machine to compare with.")
     ] = None,
@@ -124,6 +130,8 @@ def serve(
         "max_bitrate": max_bitrate,
         "max_viewers": max_viewers,
         "token": token,
+        "skip_threshold": skip_threshold,
+        "reset_interval": reset_interval,
         "capture_ring": capture_ring,
         "profile": profile,
         "device": device,
@@ -238,7 +246,7 @@ def encode(
     weights_video: VideoOption = None,
     skip_threshold: SkipOption = "0.12",
     intra_period: Annotated[int, typer.Option(help="dcvc-rt: every so many pictures an intra one; 0: one.")] = 0,
-    reset_interval: Annotated[int, typer.Option(help="dcvc-rt: pictures between resets; 0: never.")] = 32,
+    reset_interval: Annotated[int, typer.Option(help="dcvc-rt: pictures between resets, 2 or more; 0: never.")] = 32,
     streams: Annotated[str, typer.Option(help="dcvc-rt: entropy streams a picture: auto, 1 or 2.")] = "auto",
 ) -> None:
     """Code a video file: nano's .lcv, or with --profile dcvc-rt the paper's own format, byte for byte."""

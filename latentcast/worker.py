@@ -43,7 +43,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """First message of the child instead: what it was given cannot be used. `message` is meant for the user."""
+    """Last message of the child: what it was given cannot be used. `message` is meant for the user."""
 
     message: str
 
@@ -78,7 +78,7 @@ class Worker:
         self.ready = False
         self.busy = False
         self.refused = False
-        """The child said that it cannot use its arguments: starting it again would change nothing."""
+        """The child said that it cannot use its arguments or a job: starting it again would change nothing."""
 
     @property
     def pid(self) -> int | None:
@@ -102,15 +102,18 @@ class Worker:
         self.ready = self.busy = self.refused = False
         self._task = asyncio.get_running_loop().create_task(self._listen(ours, self._process), name=self._module)
 
-    def submit(self, job: Any) -> None:
-        """Hand a job to the idle child. A child that is gone is reported through on_death, not raised here."""
+    def submit(self, job: Any, *, timeout_s: float = JOB_TIMEOUT_S) -> None:
+        """Hand a job to the idle child, which is killed when it takes longer than `timeout_s`.
+
+        A child that is gone is reported through on_death, not raised here.
+        """
         assert self.ready
         assert not self.busy, "the child takes one job at a time"
         assert self._writer is not None
         self.busy = True
         # One job is under way at a time, so this buffer holds at most one.
         self._writer.write(_framed(job))
-        self._deadline = asyncio.get_running_loop().call_later(JOB_TIMEOUT_S, self._kill)
+        self._deadline = asyncio.get_running_loop().call_later(timeout_s, self._kill, timeout_s)
 
     async def stop(self) -> None:
         """End the child and wait for it. Safe to call at any time, also twice."""
@@ -129,9 +132,9 @@ class Worker:
             self._deadline.cancel()
             self._deadline = None
 
-    def _kill(self) -> None:
+    def _kill(self, timeout_s: float) -> None:
         """The child hangs; once it is dead it can be started again."""
-        log.error("%s has not answered for %.0f s and is killed", self._module, JOB_TIMEOUT_S)
+        log.error("%s has not answered for %.0f s and is killed", self._module, timeout_s)
         if self._process is not None:
             self._process.kill()
 
@@ -193,7 +196,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 def run_worker(make_handler: Callable[[Any], Callable[[Any], Any]], *, fd: int) -> None:
     """The child's main function. `make_handler(arguments)` gets ready and returns the function that does a job.
 
-    A UserError from make_handler is passed to the parent as its message. Anything else ends the process with a
+    A UserError from either is passed to the parent as its message, and ends the process. Anything else ends it with a
     traceback on stderr, and the parent decides what comes next.
     """
     with socket.socket(fileno=fd) as pipe, pipe.makefile("rwb") as stream:
@@ -212,12 +215,11 @@ def run_worker(make_handler: Callable[[Any], Callable[[Any], Any]], *, fd: int) 
         try:
             try:
                 handler = make_handler(receive())
+                send(Started(os.getpid()))
+                while True:
+                    send(handler(receive()))
             except UserError as error:
                 send(Refused(str(error)))
-                return
-            send(Started(os.getpid()))
-            while True:
-                send(handler(receive()))
         except (EOFError, BrokenPipeError, ConnectionResetError, pickle.UnpicklingError):
             # The parent is gone: nobody wants the rest.
             os._exit(0)

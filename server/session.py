@@ -299,7 +299,8 @@ class ViewerSession:
                 "arithmetic",
                 f"the viewer computes otherwise ({hello.precision}, {hello.fingerprint[:8]}) than the server's encoder "
                 f"({self._arithmetic.precision}, {self._arithmetic.fingerprint[:8]}), so it could not decode "
-                f"{config.profile}: use the same kind of device and version of torch at both ends, or --profile nano.",
+                f"{config.profile}: use the same kind of device, version of torch and number of threads at both ends, "
+                f"or --profile nano.",
             )
         else:
             log.info("session %s: viewer %s is live", self.id[:6], hello.program)

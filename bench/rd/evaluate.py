@@ -23,7 +23,7 @@ def evaluate_clip(
     """
     scales = scales_for(clip.width, clip.height)
     result = ClipResult(
-        clip.name, str(clip.source), clip.width, clip.height, clip.fps, clip.frames, scales, [*clip.notes]
+        clip.name, clip.source.name, clip.width, clip.height, clip.fps, clip.frames, scales, [*clip.notes]
     )
     if scales < len(WEIGHTS):
         result.notes.append(f"MS-SSIM over {scales} of {len(WEIGHTS)} scales: the picture is too small for more")

@@ -10,7 +10,7 @@ from bench.rd.clips import Clip
 from bench.rd.coding import Coded, Planes
 from bench.rd.neural import to_420, to_444
 from codec.dcvc_rt import DEFAULT_SKIP_THRESHOLD
-from codec.dcvc_rt.models import Models
+from codec.dcvc_rt.models import Models, cpu_threads
 from codec.dcvc_rt.sequence import Schedule, SequenceDecoder, SequenceEncoder
 from codec.dcvc_rt.units import UnitReader
 from codec.layout import MAX_QP, FileLayout
@@ -32,7 +32,7 @@ class PaperCodec:
             raise UserError(f"{self.name} has no QP {wrong[0]}; expected 0 to {MAX_QP}.")
         models.skip(DEFAULT_SKIP_THRESHOLD)
         self._models = models
-        precision = "float16 on a GPU" if models.cuda else "float32 on the CPU"
+        precision = "float16 on a GPU" if models.cuda else "float32 on the CPU, one thread"
         self.settings = (
             f"{precision}, one intra picture, reset interval {RESET_INTERVAL}, skip threshold {DEFAULT_SKIP_THRESHOLD}"
         )
@@ -45,7 +45,8 @@ class PaperCodec:
         encoder = SequenceEncoder(models.encoder(), models.tables, layout, schedule)
         path = folder / "clip.bin"
         started = time.perf_counter()
-        with path.open("wb") as file:
+        # The number of threads is part of the arithmetic: one, so that the table does not depend on the machine.
+        with cpu_threads(1), path.open("wb") as file:
             for planes in clip:
                 file.write(encoder.encode(to_444(planes)))
         encode_s = time.perf_counter() - started
@@ -55,8 +56,14 @@ class PaperCodec:
         decoder = SequenceDecoder(self._models.decoder(), self._models.tables)
         with path.open("rb") as file:
             try:
-                for picture in decoder.pictures(UnitReader(file)):
-                    # Not rounded, as the published results were measured.
-                    yield to_420(255 * picture.picture)
+                pictures = decoder.pictures(UnitReader(file))
+                while True:
+                    with cpu_threads(1):
+                        picture = next(pictures, None)
+                        if picture is None:
+                            return
+                        # Not rounded, as the published results were measured.
+                        planes = to_420(255 * picture.picture)
+                    yield planes
             except BitstreamError as error:
                 raise UserError(f"a file just written cannot be decoded ({error}).") from error

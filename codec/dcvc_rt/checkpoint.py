@@ -3,7 +3,6 @@
 A checkpoint is read with `weights_only=True`: a pickle that wants to run code is refused, never executed.
 """
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,20 +78,6 @@ def synthetic_fingerprint(name: ModelName) -> str:
     return fingerprint(synthetic_weights(name, shapes_of(name)))
 
 
-def checkpoints_sha256(image: Path, video: Path) -> str:
-    """One name for a pair of checkpoint files: the hash of their hashes, hexadecimal. Raises UserError."""
-    digest = hashlib.sha256()
-    for path in (image, video):
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise UserError(
-                f"the checkpoint {path} cannot be read ({error.strerror}); give an existing file."
-            ) from error
-    return digest.hexdigest()
-
-
 def _fill(name: ModelName, tensors: Mapping[str, Tensor], *, what: str, skip_threshold: float | None) -> Model:
     wanted = shapes_of(name)
     missing = [key for key in wanted if key not in tensors]
@@ -103,6 +88,7 @@ def _fill(name: ModelName, tensors: Mapping[str, Tensor], *, what: str, skip_thr
             f"{_listed(surplus, 'surplus')}{_hint(name, tensors)}."
         )
     for key, shape in wanted.items():
+        _check_numbers(name, key, tensors[key], what)
         if tuple(tensors[key].shape) != shape:
             raise UserError(
                 f"{what} is not a checkpoint of the {name} model: {key} has shape {tuple(tensors[key].shape)}, "
@@ -112,6 +98,12 @@ def _fill(name: ModelName, tensors: Mapping[str, Tensor], *, what: str, skip_thr
     floats = {key: value.to(torch.float32) for key, value in tensors.items()}
     model.load_state_dict(floats, strict=True, assign=True)
     return _frozen(model)
+
+
+def _check_numbers(name: ModelName, key: str, tensor: Tensor, what: str) -> None:
+    plain = tensor.device.type == "cpu" and tensor.layout == torch.strided and tensor.is_floating_point()
+    if not plain or not bool(torch.isfinite(tensor).all()):
+        raise UserError(f"{what} is not a checkpoint of the {name} model: {key} does not hold finite real numbers.")
 
 
 def _frozen(model: Model) -> Model:

@@ -1,6 +1,5 @@
 """`dcvc-rt` as a `codec.profiles.Codec`: both models, their tables, and an engine for each half."""
 
-import logging
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +12,12 @@ from codec.dcvc_rt.engine import DecoderEngine, EncoderEngine
 from codec.dcvc_rt.fingerprint import fingerprint
 from codec.dcvc_rt.image import ImageModel
 from codec.dcvc_rt.live import LiveDecoder, LiveEncoder
+from codec.dcvc_rt.models import wants_cuda
 from codec.dcvc_rt.tables import EntropyTables
 from codec.dcvc_rt.video import VideoModel
 from codec.encoder import DEFAULT_SLICE_BYTES
 from codec.layout import Layout
 from codec.torch_runtime import EagerRuntime, Runtime
-from latentcast.errors import UserError
-
-log = logging.getLogger(__name__)
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "float32", torch.float16: "float16"}
 
@@ -56,8 +53,8 @@ class DcvcRtCodec:
     def arithmetic(self) -> Arithmetic:
         used = self._image.skip_threshold
         self._skip(None)
-        # Folding changes what is summed before it shows in a table number.
-        kind = "CUDA graphs, folded" if self._cuda else "layer by layer"
+        # Folding and the number of threads change the order of sums, which the built-in frames may not show.
+        kind = "CUDA graphs, folded" if self._cuda else f"layer by layer, {torch.get_num_threads()} threads"
         name = fingerprint(DecoderEngine(self._image, self._video, self._new_runtime()), kind=kind)
         self._skip(used)
         return Arithmetic(name, self.precision)
@@ -85,20 +82,6 @@ class DcvcRtCodec:
         from codec.cuda.runtime import CudaRuntime
 
         return CudaRuntime()
-
-
-def wants_cuda(device: Literal["auto", "cpu", "cuda"]) -> bool:
-    """Whether the GPU is to be used; `auto` uses one that can be."""
-    if device != "auto":
-        return device == "cuda"
-    from codec.cuda.availability import open_device
-
-    try:
-        open_device()
-    except UserError as error:
-        log.info("dcvc-rt runs on the CPU: %s", error)
-        return False
-    return True
 
 
 def open_dcvc_rt(

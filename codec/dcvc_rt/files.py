@@ -5,7 +5,7 @@ decodes has to know (`Models`, `fps`, `threads`). On a CPU both directions compu
 with, so a file is, byte for byte, what the paper's program writes there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from itertools import islice
@@ -15,8 +15,8 @@ from codec.dcvc_rt.models import Models, cpu_threads
 from codec.dcvc_rt.pictures import DEFAULT_FPS, Source, SourcePicture, open_output
 from codec.dcvc_rt.planes import Picture, psnr
 from codec.dcvc_rt.sequence import Schedule, SequenceDecoder, SequenceEncoder, SequencePicture
-from codec.dcvc_rt.units import UnitReader
-from codec.files import Progress, Summary
+from codec.dcvc_rt.units import PictureUnit, UnitReader
+from codec.files import Progress, Summary, finished, kept_sentence
 from codec.layout import FileLayout
 from codec.raw_video import Chroma
 from latentcast.errors import BitstreamError, UserError
@@ -71,7 +71,9 @@ def encode_file(
             written = part.stat().st_size
             part.replace(target)
         except OSError as error:
-            raise UserError(f"{target} cannot be written ({error.strerror}); is there room for it?") from error
+            raise UserError(
+                f"{target} cannot be written ({error.strerror}); check the folder and the space left."
+            ) from error
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -140,31 +142,31 @@ def decode_file(
         except OSError as error:
             raise UserError(f"{source} cannot be read ({error.strerror}); give an existing file.") from error
         units = UnitReader(file)
-        pictures = SequenceDecoder(models.decoder(), models.tables).pictures(units)
+        pictures = SequenceDecoder(models.decoder(), models.tables).pictures(_syntax_told_apart(units))
         try:
             first = next(pictures, None)
             assert first is not None, "the reader refuses a file without a picture"
             size = first.unit.parameters.width, first.unit.parameters.height
             originals = _originals(reference, size, cleanup)
             output = open_output(target, width=size[0], height=size[1], fps=fps, chroma=chroma, full_range=full_range)
-            cleanup.callback(output.close)
-            for decoded in progress(_chained(first, pictures), total=units.count()):
-                parameters = decoded.unit.parameters
-                if (parameters.width, parameters.height) != size:
-                    raise BitstreamError(
-                        f"picture {number}: its size changes from {size[0]}x{size[1]} to "
-                        f"{parameters.width}x{parameters.height}, which one video cannot hold",
-                        offset=decoded.unit.offset,
-                    )
-                output.write(decoded.picture)
-                number += 1
-                original = next(originals, None)
-                if original is not None:
-                    quality.add(original, decoded.picture)
+            with finished(output):
+                for decoded in progress(_chained(first, pictures), total=units.count()):
+                    parameters = decoded.unit.parameters
+                    if (parameters.width, parameters.height) != size:
+                        raise _SizeChange(
+                            f"picture {number}: its size changes from {size[0]}x{size[1]} to "
+                            f"{parameters.width}x{parameters.height}, which one video cannot hold",
+                            offset=decoded.unit.offset,
+                        )
+                    output.write(decoded.picture)
+                    number += 1
+                    original = next(originals, None)
+                    if original is not None:
+                        quality.add(original, decoded.picture)
         except BitstreamError as error:
-            kept = f" {target} holds the {number} pictures before it." if number else _hint(threads)
             at = "" if error.offset is None else f" at byte {error.offset}"
-            raise UserError(f"{source} cannot be decoded{at}: {error}.{kept}") from error
+            kept = kept_sentence(target, number, "picture") if number else ""
+            raise UserError(f"{source} cannot be decoded{at}: {error}.{_hint(error, threads)}{kept}") from error
     return Summary(number, *size, fps, source.stat().st_size, *quality.means())
 
 
@@ -186,8 +188,27 @@ def _originals(reference: Path | None, size: tuple[int, int], cleanup: ExitStack
     return video.pictures()
 
 
-def _hint(threads: int) -> str:
-    """What else than damage makes the first picture unreadable."""
+class _SyntaxError(BitstreamError):
+    """What lies around the payloads, which no arithmetic goes into, cannot be read."""
+
+
+class _SizeChange(BitstreamError):
+    """The file is whole, but more than one video."""
+
+
+def _syntax_told_apart(units: Iterable[PictureUnit]) -> Iterator[PictureUnit]:
+    try:
+        yield from units
+    except BitstreamError as error:
+        raise _SyntaxError(str(error), offset=error.offset) from error
+
+
+def _hint(error: BitstreamError, threads: int) -> str:
+    """What may be the cause. Only a payload is also unreadable to who decodes otherwise than it was coded."""
+    if isinstance(error, _SizeChange):
+        return ""
+    if isinstance(error, _SyntaxError):
+        return " It is damaged or cut short."
     return (
         " It may be damaged, or made with other checkpoints, another --skip-threshold, another --device or another "
         f"number of --threads than {threads}."

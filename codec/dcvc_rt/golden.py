@@ -59,7 +59,7 @@ class Meta:
                 qp,
                 None if qp_p is None else int(qp_p),
                 intra_period=int(meta.get("intra_period", -1)),
-                reset_interval=int(meta["reset_interval"]),
+                reset_interval=int(meta.get("reset_interval", 64)),
             ),
             None if skip is None else float(skip),
             (str(weights["image"]), str(weights["video"])),

@@ -102,8 +102,8 @@ class LiveDecoder:
         tensor = None if reference is None else reference.tensor.tensor
         mismatch = (
             f"frame {frame_id} arrived whole but reads differently here: this machine computes otherwise than the "
-            f"server's encoder; use the same kind of device and the same version of torch at both ends, or the nano "
-            f"profile."
+            f"server's encoder; use the same kind of device, the same version of torch and the same number of "
+            f"threads at both ends, or the nano profile."
         )
         try:
             decoded, symbols = self._coder.decode(

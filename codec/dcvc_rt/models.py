@@ -3,6 +3,7 @@
 Never folded and never compiled: on a CPU this is the arithmetic of the golden vectors, float32, layer by layer.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from codec.dcvc_rt.tables import EntropyTables
 from codec.dcvc_rt.video import VideoModel
 from codec.torch_runtime import EagerRuntime, Runtime
 from latentcast.errors import UserError
+
+log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -38,7 +41,7 @@ class Models:
         assert isinstance(image, ImageModel)
         assert isinstance(video, VideoModel)
         tables = ModelTables(EntropyTables.build(image.bit_estimator_z), EntropyTables.build(video.bit_estimator_z))
-        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        cuda = wants_cuda(device)
         runtime = _runtime(cuda)
         return cls(runtime.place(image), runtime.place(video), tables, cuda=cuda)
 
@@ -103,6 +106,20 @@ def parse_skip_threshold(text: str) -> float | None:
     if not 0 <= value <= 16:
         raise UserError(f"the skip threshold {text!r} was not understood; give a number from 0 to 16, or none.")
     return value
+
+
+def wants_cuda(device: Device) -> bool:
+    """Whether the GPU is to be used; `auto` uses one that can be."""
+    if device != "auto":
+        return device == "cuda"
+    from codec.cuda.availability import open_device
+
+    try:
+        open_device()
+    except UserError as error:
+        log.info("dcvc-rt runs on the CPU: %s", error)
+        return False
+    return True
 
 
 def _runtime(cuda: bool) -> Runtime:

@@ -151,13 +151,16 @@ class _ToCodeValues:
 
 
 class PictureOutput(Protocol):
-    """Takes the decoded pictures of one video. Both methods raise UserError when the disk or the encoder refuses."""
+    """Takes the decoded pictures of one video. Writing and closing raise UserError when disk or encoder refuse."""
 
     def write(self, picture: Picture) -> None:
         """One picture before rounding, float32 (3, height, width), 0..1."""
 
     def close(self) -> None:
         """Finish the file and give it its name. Without a picture no file is left."""
+
+    def discard(self) -> None:
+        """Leave no file; of numbered pictures, those already whole stay. After `close` nothing happens."""
 
 
 def open_output(
@@ -201,6 +204,9 @@ class _Planar:
     def close(self) -> None:
         self._writer.close()
 
+    def discard(self) -> None:
+        self._writer.discard()
+
 
 class _Working:
     """Decoded pictures to the working picture of `codec.colour`, full-range BT.709."""
@@ -231,6 +237,9 @@ class _Mp4:
     def close(self) -> None:
         self._writer.close()
 
+    def discard(self) -> None:
+        self._writer.discard()
+
 
 class _Pngs:
     """Numbered RGB pictures, each whole or absent."""
@@ -252,11 +261,18 @@ class _Pngs:
             part.write_bytes(b"".join(bytes(packet) for packet in self._encoder.encode(frame)))
             part.replace(path)
         except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror}); check the folder.") from error
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}); check the folder and the space left."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
         self._number += 1
 
     def close(self) -> None:
         """Every picture is on disk already."""
+
+    def discard(self) -> None:
+        """Pictures already written are whole and stay."""
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from codec.dcvc_rt import HYPER_CHANNELS
 from codec.dcvc_rt.latents import SCALE_TABLES, SIGMA_MAX, SIGMA_MIN
 from codec.rans import SymbolTables
+from latentcast.errors import UserError
 
 # No table has symbols beyond -8..8; what lies further out takes the escape.
 _SUPPORT_MIN, _SUPPORT_MAX = 2, 8
@@ -108,6 +109,8 @@ class RawTables:
     ) -> "RawTables":
         """From CDF values at -8.5, -7.5 .. 8.5 (rows, 18), the symbols -below..above, and the mass outside them."""
         rows = len(edges)
+        if not (np.isfinite(edges).all() and np.isfinite(escape).all()):
+            raise UserError("the checkpoint's densities of z are no probabilities; expected the published checkpoint.")
         counts = below + above + 2
         probabilities = np.zeros((rows, _WIDTH - 1), np.float32)
         inside = np.diff(edges, axis=1)

@@ -58,7 +58,7 @@ class WorkerDouble:
         self.jobs: list[object] = []
         self.busy = False
 
-    def submit(self, job: object) -> None:
+    def submit(self, job: object, *, timeout_s: float = 0.0) -> None:
         assert not self.busy
         self.busy = True
         self.jobs.append(job)

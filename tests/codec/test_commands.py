@@ -88,6 +88,9 @@ def test_a_processor_without_the_kernels_falls_back_or_says_why(
         ({"profile": "dcvc-rt", "device": "tpu"}, "there is no device 'tpu'"),
         ({"profile": "dcvc-rt", "skip_threshold": "much"}, "skip threshold 'much' was not understood"),
         ({"weights_image": Path("x.tar")}, "brings its own weights"),
+        ({"device": "cuda"}, "coded on the CPU; leave --device out"),
+        ({"profile": "dcvc-rt", "precision": "bfloat16"}, "--precision is of nano"),
+        ({"profile": "dcvc-rt", "reset_interval": 1}, "no reset at all"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_sentence(

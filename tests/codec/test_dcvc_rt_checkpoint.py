@@ -67,6 +67,20 @@ def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
     refused(saved(tmp_path / "a", scalars()), "q_encoder has shape (1,), expected (72, 256, 1, 1)")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.full((72, 256, 1, 1), float("nan")),
+        torch.zeros(72, 256, 1, 1, dtype=torch.int32),
+        torch.zeros(72, 256, 1, 1, dtype=torch.complex64),
+        torch.zeros(72, 256, 1, 1, device="meta"),
+    ],
+)
+def test_what_is_no_finite_real_number_is_refused(wrong: torch.Tensor, tmp_path: Path) -> None:
+    content = {**scalars(), "q_encoder": wrong}
+    refused(saved(tmp_path / "a", content), "q_encoder does not hold finite real numbers")
+
+
 def test_swapped_checkpoints_are_recognised(tmp_path: Path) -> None:
     content = {key: torch.zeros(1) for key in shapes_of("image")}
     refused(saved(tmp_path / "a", content), "it is the image checkpoint: swap the two files")

@@ -173,3 +173,26 @@ def test_a_folder_without_vectors_is_an_error(files: tuple[str, ...], tmp_path: 
         run(folder=tmp_path)
     with pytest.raises(UserError, match="there is no folder"):
         run(folder=tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        (
+            {"x__bytes1": np.zeros(9, np.uint8), "x__sym0": np.zeros(2, int), "x__idx0": np.array([0, 3000])},
+            "do not fit",
+        ),
+        ({"x__bytes1": np.zeros(9, np.uint8), "x__sym0": np.array([300]), "x__idx0": np.array([0])}, "do not fit"),
+        ({"x__bytes1": np.zeros(9, np.uint8)}, "it has no symbols"),
+        ({"gaussian_cdf": np.zeros((128, 19), int)}, "makes no sense"),
+    ],
+)
+def test_a_vector_that_makes_no_sense_does_not_keep_others_from_their_turn(
+    arrays: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    (tmp_path / "b.npz").symlink_to(VECTORS / "rans_vectors.npz")
+    broken, whole = run_all(tmp_path)
+    assert said in str(broken)
+    assert not broken.ok
+    assert whole.ok

@@ -13,7 +13,7 @@ from codec.container import FileHeader, FileReader, FileWriter
 from codec.files import decode_file, encode_file
 from codec.layout import Layout
 from codec.video_io import VideoReader, create_video
-from latentcast.errors import UserError
+from latentcast.errors import BitstreamError, UserError
 from tests.codec.samples import Planes, moving_picture, psnr_db, weights
 
 HEADER = FileHeader(Layout(150, 90), Fraction(30000, 1001), "ab" * 32)
@@ -79,28 +79,38 @@ def test_a_truncated_header_is_one_sentence(size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2, 4, 5, 6])
-def test_a_truncated_frame_names_the_whole_ones(lost: int, tmp_path: Path) -> None:
+def test_a_truncated_frame_is_told_with_its_end(lost: int, tmp_path: Path) -> None:
     path = written(tmp_path / "a.lcv", b"first", b"2nd")
-    path.write_bytes(path.read_bytes()[:-lost])
+    data = path.read_bytes()[:-lost]
+    path.write_bytes(data)
     with FileReader(path) as reader:
         assert reader.count() == 1
         frames = reader.frames()
         assert next(frames) == b"first"
-        with pytest.raises(UserError, match="ends inside frame 1; the 1 frames before it are intact"):
+        assert reader.offset == len(HEADER_BYTES) + 4
+        with pytest.raises(BitstreamError, match="ends inside frame 1") as caught:
             next(frames)
+        assert caught.value.offset == len(data)
 
 
-def test_a_huge_length_allocates_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "a.lcv"
-    path.write_bytes(HEADER_BYTES + b"\xff\xff\xff\xff")
-    with FileReader(path) as reader, pytest.raises(UserError, match="ends inside frame 0"):
-        next(reader.frames())
+@pytest.mark.parametrize("length", [0, (32 << 20) + 1, 0xFFFFFFFF])
+def test_an_impossible_length_ends_the_frames(length: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.lcv", b"first", b"2nd")
+    at = len(HEADER_BYTES) + 9
+    path.write_bytes(path.read_bytes()[:at] + length.to_bytes(4, "big") + bytes(8) + b"\0\0\0\x01x")
+    with FileReader(path) as reader:
+        assert reader.count() == 1
+        frames = reader.frames()
+        assert next(frames) == b"first"
+        with pytest.raises(BitstreamError, match=f"frame 1 has a length of {length}; expected 1 to") as caught:
+            next(frames)
+        assert caught.value.offset == at
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         FileReader(tmp_path / "absent.lcv")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match=r"cannot be written .*; check the folder and the space left"):
         FileWriter(tmp_path / "absent" / "a.lcv", HEADER)
 
 
@@ -141,9 +151,34 @@ def test_a_damaged_frame_and_other_weights_are_one_sentence(tmp_path: Path) -> N
     video(tmp_path / "in.y4m", 2)
     encode_file(tmp_path / "in.y4m", tmp_path / "a.lcv", qp=30, progress=quiet)
     data = (tmp_path / "a.lcv").read_bytes()
+    with FileReader(tmp_path / "a.lcv") as reader:
+        *_, last = reader.frames()
     (tmp_path / "bad.lcv").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(UserError, match=r"frame 1 of .* is damaged"):
+    said = (
+        rf"bad\.lcv cannot be decoded at byte {len(data) - len(last)}: frame 1 is damaged \(1 slice cannot be read\)\. "
+        r".*out\.y4m holds the 1 frame before it\."
+    )
+    with pytest.raises(UserError, match=said):
         decode_file(tmp_path / "bad.lcv", tmp_path / "out.y4m", progress=quiet)
+    assert len(pictures(tmp_path / "out.y4m")) == 1
+    (tmp_path / "cut.lcv").write_bytes(data[:60])
+    with pytest.raises(UserError, match=r"at byte 60: the file ends inside frame 0\. It holds no whole frame"):
+        decode_file(tmp_path / "cut.lcv", tmp_path / "none.y4m", progress=quiet)
+    assert not list(tmp_path.glob("none*"))
     (tmp_path / "other.lcv").write_bytes(data[:18] + bytes(32) + data[50:])
     with pytest.raises(UserError, match="was coded with weights 000000000000, this installation has"):
         decode_file(tmp_path / "other.lcv", tmp_path / "out.y4m", progress=quiet)
+
+
+def one_then_ctrl_c(items: Iterable[Any], *, total: int | None = None) -> Iterator[Any]:
+    yield next(iter(items))
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("target", ["out.y4m", "out.mp4"])
+def test_an_interrupted_decode_leaves_nothing(target: str, tmp_path: Path) -> None:
+    video(tmp_path / "in.y4m", 2)
+    encode_file(tmp_path / "in.y4m", tmp_path / "a.lcv", qp=30, progress=quiet)
+    with pytest.raises(KeyboardInterrupt):
+        decode_file(tmp_path / "a.lcv", tmp_path / target, progress=one_then_ctrl_c)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.lcv", "in.y4m"]

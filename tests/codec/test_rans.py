@@ -252,3 +252,18 @@ def test_steps_that_overflow_are_refused() -> None:
     assert cdf[0, -1] == 65536
     with pytest.raises(BitstreamError, match="probability table"):
         SymbolTables.build(cdf, np.array([4]), np.array([0]))
+
+
+def test_table_numbers_that_are_not_there_never_reach_the_compiled_loops() -> None:
+    tables = reference_tables("gaussian")
+    symbols = np.zeros(2, np.int8)
+    wrong = np.array([0, len(tables.length)], np.uint16)
+    with pytest.raises(ValueError, match="not there"):
+        rans.encode(symbols, wrong, tables)
+    stream = rans.encode(symbols, np.zeros(2, np.uint16), tables)
+    with pytest.raises(ValueError, match="not there"):
+        rans.decode(stream, wrong, tables)
+    with pytest.raises(ValueError, match="not there"):
+        rans.StreamDecoder(np.frombuffer(stream, np.uint8).copy(), tables).decode(wrong)
+    with pytest.raises(ValueError, match="2 symbols with 1"):
+        rans.encode(symbols, np.zeros(1, np.uint16), tables)

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from codec.colour import ToPlanes, frame_to_planes, psnr_y, ycbcr_to_rgb
-from codec.video_io import VideoReader, create_video
+from codec.raw_video import PlanarWriter
+from codec.video_io import VideoReader, VideoWriter, create_video
 from latentcast.errors import UserError
 
 FPS = Fraction(30000, 1001)
@@ -196,3 +197,31 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path, name: str) -
             writer.write(picture(number))
         writer.close()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.y4m", "a.mp4", "a.yuv"])
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_discarded_video_leaves_no_file_and_a_closed_one_stays(name: str, count: int, tmp_path: Path) -> None:
+    path = tmp_path / name
+
+    def write() -> VideoWriter | PlanarWriter:
+        if path.suffix == ".yuv":
+            planar = PlanarWriter(path, width=96, height=64, fps=FPS, chroma="444")
+            for number in range(count):
+                planar.write(picture(number)[0], picture(number)[1:])
+            return planar
+        writer = create_video(path, width=96, height=64, fps=FPS)
+        for number in range(count):
+            writer.write(picture(number))
+        return writer
+
+    writer = write()
+    writer.discard()
+    writer.close()
+    assert list(tmp_path.iterdir()) == []
+    writer = write()
+    writer.close()
+    data = path.read_bytes() if count else b""
+    writer.discard()
+    assert [found.name for found in tmp_path.iterdir()] == ([name] if count else [])
+    assert not count or path.read_bytes() == data

@@ -85,6 +85,16 @@ async def test_a_refusal_is_passed_on_in_the_childs_own_words() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_job_that_cannot_be_done_is_refused_in_the_childs_own_words() -> None:
+    probe = Probe()
+    await probe.start()
+    probe.worker.submit("refuse")
+    await wait(probe.died)
+    assert probe.deaths == ["the cup is too small; take a larger one."]
+    assert probe.worker.refused, "trying again would change nothing"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("job", "reason"), [("crash", "ended with code 7"), ("raise", "ended with code 1")])
 async def test_a_crash_is_told_once_and_the_worker_can_be_started_again(job: str, reason: str) -> None:
     probe = Probe()

@@ -16,6 +16,8 @@ def make_handler(arguments: str) -> Callable[[str], object]:
     def handle(job: str) -> object:
         if job == "crash":
             os._exit(7)
+        if job == "refuse":
+            raise UserError("the cup is too small; take a larger one.")
         if job == "raise":
             raise RuntimeError("on purpose")
         if job == "interrupt":
