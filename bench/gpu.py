@@ -1,68 +1,85 @@
 """`latentcast bench gpu`: what the GPU engine does on this machine, and whether it does it right.
 
-Measured as section 10.5 of `docs/dcvc-rt.md`: batch 1, wall clock of a frame between two synchronisations, the first 10
-frames dropped, plain averages. Encoding is padding, network, entropy coding and writing to memory; decoding is parsing,
-entropy coding, network and crop. The published figures leave the transfer of pictures to and from the device out; both
-are given here. Stages are measured in a run of their own, one at a time with a synchronisation behind each, so they add
-up to more than a frame takes, in which they overlap.
+Measured as section 10.5 of `docs/dcvc-rt.md` as far as a live engine can: batch 1, wall clock of a frame between two
+synchronisations, the first 10 frames dropped, plain averages, a reset every 64 pictures. Encoding is padding, network,
+entropy coding and writing to memory; decoding is parsing, entropy coding, network and crop. The published figures leave
+the transfer of pictures to and from the device out. Here every frame has it, and a second figure estimates what is
+left: the frame's time less that of the transfer in another run, that of the stages. There they run one at a time with a
+synchronisation behind each, so they add up to more than a frame takes, in which they overlap. It is one clip at one QP.
 
 Nothing in here needs a GPU but the default device: `--device cpu` runs the same code on the networks layer by layer.
 """
 
+import gc
 import json as json_module
 import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.gpu_coders import Coder, DcvcRt, NanoBoth, Planes, Staged, dcvc_rt_models
+from bench.gpu_coders import (
+    QP,
+    RESET_INTERVAL,
+    Coder,
+    Planes,
+    ProfileName,
+    Request,
+    Staged,
+    back_and_forth,
+    clip,
+    write_synthetic,
+)
 from client.measurement import describe_machine
 from codec.cuda.availability import open_device
 from codec.cuda.eager import LayerByLayer
-from codec.cuda.runtime import CudaRuntime
-from codec.files import pictures
+from codec.layout import MAX_QP
 from codec.torch_runtime import Runtime
-from codec.video_io import VideoReader
 from latentcast import __version__
-from latentcast.demo import CLIPS_FOLDER, run_demo
-from latentcast.errors import UserError
+from latentcast.demo import run_demo
+from latentcast.errors import LatentcastError, UserError
 from latentcast.report import Percentiles, read_report
 from latentcast.statistics import percentiles
 
-ProfileName = Literal["dcvc-rt", "nano"]
-CLIP = CLIPS_FOLDER / "water.mp4"
-CLIP_FRAMES = 32
 WARM_UP = 10
 EQUAL_FRAMES = 12
 DRIFT_SIZE = (128, 96)
 # Far above what any of the sizes needs, so that the network's rate never decides the delay.
 LOOPBACK_BITRATE = 200_000_000
 
+Stages = dict[str, list[dict[str, float]]]
+Run = tuple[list[float], list[float], list[int], Stages]
+"""What `_run` returns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """fps: with transfers of pictures. fps_10_5: without, as the published figures. In milliseconds otherwise."""
+    """fps: with transfers of pictures. In milliseconds otherwise.
+
+    fps_10_5_estimate: without them, as the published figures; not measured, but subtracted.
+    """
 
     fps: float
-    fps_10_5: float
+    fps_10_5_estimate: float
     total: Percentiles
     stages: dict[str, Percentiles]
 
 
 @dataclass(frozen=True, slots=True)
 class GpuResult:
-    """equal_frames, drift_frames: how many frames were compared. memory_mib: most ever allocated, None on a CPU.
+    """equal_frames, drift_frames: how many frames were compared. qp: before the quality cycle.
 
-    loopback_ms: captured to presented. All of `device`, and of no other.
+    memory_allocated_mib, memory_reserved_mib: most of one encoder and one decoder at work, None on a CPU; reserved is
+    what nobody else can have. reset_interval: in pictures, None where the profile has none. loopback_ms: captured to
+    presented; where it is None, loopback_error says what failed or loopback_note why it was left out.
     """
 
     device: str
@@ -72,74 +89,35 @@ class GpuResult:
     width: int
     height: int
     frames: int
+    qp: int
+    reset_interval: int | None
     bits_per_pixel: float
     encode: Side
     decode: Side
-    memory_mib: float | None
+    memory_allocated_mib: float | None
+    memory_reserved_mib: float | None
     equal_frames: int
     drift_frames: int
     loopback_ms: Percentiles | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to measure. weights: checkpoints of `dcvc-rt`, None for synthetic ones."""
-
-    device: torch.device
-    profile: ProfileName
-    weights: tuple[Path, Path] | None
-    size: tuple[int, int]
-    frames: int
-    drift_frames: int
-    loopback_seconds: float
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return torch.float16 if self.device.type == "cuda" else torch.float32
-
-    def runtime(self) -> Runtime:
-        if self.device.type == "cuda":
-            return CudaRuntime(str(self.device), self.dtype)
-        return LayerByLayer(self.device, self.dtype)
-
-    def coder(self, new_runtime: Callable[[], Runtime], size: tuple[int, int] | None = None) -> Coder:
-        if self.profile == "nano":
-            return NanoBoth(new_runtime, size or self.size)
-        return DcvcRt(self.weights, new_runtime, size or self.size)
-
-
-def clip(size: tuple[int, int]) -> list[Planes]:
-    with VideoReader(CLIP) as reader:
-        return [planes for planes, _ in zip(pictures(reader, *size), range(CLIP_FRAMES), strict=False)]
-
-
-def back_and_forth(frames: Sequence[Planes], count: int) -> Iterator[Planes]:
-    """No cut anywhere, however long it goes on."""
-    order = [*frames, *frames[-2:0:-1]]
-    for number in range(count):
-        yield order[number % len(order)]
+    loopback_error: str | None
+    loopback_note: str | None
 
 
 def measure(request: Request) -> GpuResult:
     """Everything. Raises UserError when the result is wrong, which is worth more than any figure."""
-    if request.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(request.device)
     frames = clip(request.size)
     count = request.frames + WARM_UP + 1
-    runtimes: list[Runtime] = []
-
-    def plain() -> Runtime:
-        runtimes.append(request.runtime())
-        return runtimes[-1]
-
-    encode_ms, decode_ms, coded_bytes, _ = _run(request.coder(plain), frames, count, _waiting(runtimes))
+    (encode_ms, decode_ms, coded_bytes, _), (allocated, reserved) = _plain_run(request, frames, count)
+    _let_go(request.device)
     spent: dict[str, float] = defaultdict(float)
-    staged = request.coder(lambda: Staged(request.runtime(), spent))
-    _, _, _, stages = _run(staged, frames, count, lambda: None, spent)
+    _, _, _, stages = _run(request.coder(lambda: Staged(request.runtime(), spent)), frames, count, lambda: None, spent)
+    _let_go(request.device)
+    equal_frames = check_equal(request, frames)
+    _let_go(request.device)
+    drift_frames = check_drift(request)
+    _let_go(request.device)
+    loopback_ms, loopback_error, loopback_note = _loopback(request)
     width, height = request.size
-    memory = None
-    if request.device.type == "cuda":
-        memory = round(torch.cuda.max_memory_allocated(request.device) / 2**20, 1)
     return GpuResult(
         device=_device_name(request.device),
         profile=request.profile,
@@ -148,14 +126,44 @@ def measure(request: Request) -> GpuResult:
         width=width,
         height=height,
         frames=request.frames,
+        qp=request.qp,
+        reset_interval=RESET_INTERVAL if request.profile == "dcvc-rt" else None,
         bits_per_pixel=8 * sum(coded_bytes) / (len(coded_bytes) * width * height),
         encode=_side(encode_ms, stages["encode"], "picture upload"),
         decode=_side(decode_ms, stages["decode"], "picture download"),
-        memory_mib=memory,
-        equal_frames=check_equal(request, frames),
-        drift_frames=check_drift(request),
-        loopback_ms=_loopback(request) if request.loopback_seconds > 0 else None,
+        memory_allocated_mib=allocated,
+        memory_reserved_mib=reserved,
+        equal_frames=equal_frames,
+        drift_frames=drift_frames,
+        loopback_ms=loopback_ms,
+        loopback_error=loopback_error,
+        loopback_note=loopback_note,
     )
+
+
+def _plain_run(request: Request, frames: Sequence[Planes], count: int) -> tuple[Run, tuple[float | None, float | None]]:
+    """One encoder and one decoder at work, and the most MiB that were allocated and reserved meanwhile."""
+    on_gpu = request.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(request.device)
+    runtimes: list[Runtime] = []
+
+    def plain() -> Runtime:
+        runtimes.append(request.runtime())
+        return runtimes[-1]
+
+    found = _run(request.coder(plain), frames, count, _waiting(runtimes))
+    if not on_gpu:
+        return found, (None, None)
+    peaks = torch.cuda.max_memory_allocated(request.device), torch.cuda.max_memory_reserved(request.device)
+    return found, (round(peaks[0] / 2**20, 1), round(peaks[1] / 2**20, 1))
+
+
+def _let_go(device: torch.device) -> None:
+    """Give back what the part before held: the next, another process in the end, needs the memory."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _waiting(runtimes: list[Runtime]) -> Callable[[], None]:
@@ -166,16 +174,13 @@ def _waiting(runtimes: list[Runtime]) -> Callable[[], None]:
     return wait
 
 
-Stages = dict[str, list[dict[str, float]]]
-
-
 def _run(
     coder: Coder,
     frames: Sequence[Planes],
     count: int,
     synchronize: Callable[[], None],
     spent: dict[str, float] | None = None,
-) -> tuple[list[float], list[float], list[int], Stages]:
+) -> Run:
     """One intra frame and then P frames. Milliseconds of encoding and decoding, bytes, and stages, warm-up dropped."""
     encode_ms, decode_ms, sizes = [], [], []
     stages: Stages = {"encode": [], "decode": []}
@@ -247,13 +252,30 @@ def check_drift(request: Request) -> int:
     return request.drift_frames
 
 
-def _loopback(request: Request) -> Percentiles:
+def _loopback(request: Request) -> tuple[Percentiles | None, str | None, str | None]:
+    """Delay, what failed, and why it was left out: one of the three, or none where nobody asked.
+
+    What was measured before must not be lost to a process that does not start.
+    """
+    if request.loopback_seconds <= 0:
+        return None, None, None
+    if request.device.index not in (None, 0):
+        return None, None, f"no loopback: live streams run on the first GPU, not on {request.device}"
+    try:
+        return _stream_live(request), None, None
+    except LatentcastError as error:
+        return None, str(error), None
+    except SystemExit as error:
+        return None, f"a process of the live stream ended with exit code {error.code}; it says why above.", None
+
+
+def _stream_live(request: Request) -> Percentiles:
     """A real server and a real viewer, as `latentcast demo`."""
     with tempfile.TemporaryDirectory(prefix="latentcast-") as name:
         folder = Path(name)
         codec: dict[str, object] = {"profile": request.profile, "device": request.device.type}
         if request.profile == "dcvc-rt":
-            image, video = request.weights or _write_synthetic(folder)
+            image, video = request.weights or write_synthetic(folder)
             codec |= {"weights_image": image, "weights_video": video}
         run_demo(
             sources=(),
@@ -267,13 +289,6 @@ def _loopback(request: Request) -> Percentiles:
             codec=codec,
         )
         return read_report(folder / "report" / "report.json").latency_ms.total
-
-
-def _write_synthetic(folder: Path) -> tuple[Path, Path]:
-    paths = folder / "image.pth.tar", folder / "video.pth.tar"
-    for model, path in zip(dcvc_rt_models(None), paths, strict=True):
-        torch.save({"state_dict": model.state_dict()}, path)
-    return paths
 
 
 def _device_name(device: torch.device) -> str:
@@ -311,13 +326,19 @@ def run(
     drift_frames: int = 1000,
     loopback_seconds: float = 10.0,
     json: Path | None = None,
+    qp: int = QP,
 ) -> None:
-    """Measure, check, print, and write JSON when asked. Raises UserError where there is no such device."""
+    """Measure, check, print, and write JSON when asked. qp: 0..63, before the quality cycle.
+
+    Raises UserError where there is no such device; LatentcastError, when all is written, where the loopback failed.
+    """
+    if not 0 <= qp <= MAX_QP:
+        raise UserError(f"the QP is {qp}; choose one of 0 to {MAX_QP}.")
     if (weights_image is None) != (weights_video is None):
         raise UserError("one of two checkpoints was given; give both --weights-image and --weights-video, or neither.")
     weights = None if weights_image is None or weights_video is None else (weights_image, weights_video)
     where = torch.device("cpu") if device == "cpu" else open_device(device)
-    result = measure(Request(where, profile, weights, size, frames, drift_frames, loopback_seconds))
+    result = measure(Request(where, profile, weights, size, frames, drift_frames, loopback_seconds, qp))
     show(result, describe_gpu(where))
     if json is not None:
         whole = {
@@ -327,13 +348,15 @@ def run(
             "result": asdict(result),
         }
         json.write_text(json_module.dumps(whole, indent=2, default=lambda value: value.model_dump()) + "\n")
+    if result.loopback_error is not None:
+        raise LatentcastError(f"everything but the loopback was measured; it failed: {result.loopback_error}")
 
 
 def show(result: GpuResult, gpu: dict[str, str]) -> None:
     console = Console(highlight=False)
     table = Table(
         title=f"{result.profile} ({result.weights} weights) on {result.device}, {result.precision}, "
-        f"{result.width}x{result.height}, batch 1, {result.bits_per_pixel:.3f} bit a pixel"
+        f"{result.width}x{result.height}, batch 1, QP {result.qp}, {result.bits_per_pixel:.3f} bit a pixel"
     )
     for column in ("ms", "encode p50", "p95", "decode p50", "p95"):
         table.add_column(column, justify="right")
@@ -349,11 +372,18 @@ def show(result: GpuResult, gpu: dict[str, str]) -> None:
     console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in gpu.items()))
     for name, side in (("encode", result.encode), ("decode", result.decode)):
-        console.print(f"{name} {side.fps:.1f} fps; {side.fps_10_5:.1f} fps without the transfer of pictures (10.5)")
-    if result.memory_mib is not None:
-        console.print(f"at most {result.memory_mib:.0f} MiB of the GPU's memory allocated, both ends")
+        console.print(
+            f"{name} {side.fps:.1f} fps; {side.fps_10_5_estimate:.1f} fps estimated without the transfer of pictures"
+        )
+    if result.memory_allocated_mib is not None and result.memory_reserved_mib is not None:
+        console.print(
+            f"at most {result.memory_allocated_mib:.0f} MiB of the GPU's memory allocated and "
+            f"{result.memory_reserved_mib:.0f} MiB reserved, both ends"
+        )
     console.print(f"equal to the network layer by layer in {result.equal_frames} frames")
     console.print(f"encoder and decoder in the same state after {result.drift_frames} frames")
+    if result.loopback_note is not None:
+        console.print(result.loopback_note)
     if result.loopback_ms is not None:
         latency = result.loopback_ms
         console.print(f"loopback, captured to presented: p50 {latency.p50:.1f} ms, p95 {latency.p95:.1f} ms")

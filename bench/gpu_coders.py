@@ -1,16 +1,19 @@
-"""What `latentcast bench gpu` runs: both ends of either profile in one object, and a runtime that times its stages."""
+"""What `latentcast bench gpu` runs: a request, both ends of either profile in one object, a runtime that times."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codec.cuda.eager import LayerByLayer
 from codec.cuda.folding import fold_image, fold_video
-from codec.dcvc_rt import DEFAULT_RESET_INTERVAL, DEFAULT_SKIP_THRESHOLD
+from codec.cuda.runtime import CudaRuntime
+from codec.dcvc_rt import DEFAULT_SKIP_THRESHOLD
 from codec.dcvc_rt.checkpoint import load_model, synthetic_model
 from codec.dcvc_rt.coder import ModelTables, PictureDecoder, PictureEncoder
 from codec.dcvc_rt.engine import DecoderEngine, EncoderEngine
@@ -21,17 +24,25 @@ from codec.dcvc_rt.tables import EntropyTables
 from codec.dcvc_rt.video import VideoModel
 from codec.decoder import Decoder
 from codec.encoder import Encoder
+from codec.files import pictures
 from codec.layout import Layout
 from codec.nano.torch_engine import TorchDecoder, TorchEncoder
 from codec.nano.weights import load_weights
 from codec.quality_cycle import inter_row
 from codec.state import State
 from codec.torch_runtime import Download, Network, Runtime, Stretch
+from codec.video_io import VideoReader
+from latentcast.demo import CLIPS_FOLDER
 from latentcast.errors import UserError
 
 Planes = NDArray[np.uint8]
 
+ProfileName = Literal["dcvc-rt", "nano"]
+CLIP = CLIPS_FOLDER / "water.mp4"
+CLIP_FRAMES = 32
 QP = 32
+# Of the published figures (section 10.5); live streams have another.
+RESET_INTERVAL = 64
 
 
 class Coder(Protocol):
@@ -44,15 +55,15 @@ class Coder(Protocol):
     def decode(self, state: Any, data: bytes, number: int) -> tuple[Any, Planes]: ...
 
 
-def _row(number: int) -> int:
-    return QP if number == 0 else inter_row(QP, number)
+def _row(qp: int, number: int) -> int:
+    return qp if number == 0 else inter_row(qp, number)
 
 
 class DcvcRt:
     """Both ends of `dcvc-rt`, folded unless told otherwise, each on a runtime of its own."""
 
     def __init__(
-        self, weights: tuple[Path, Path] | None, new_runtime: Callable[[], Runtime], size: tuple[int, int]
+        self, weights: tuple[Path, Path] | None, new_runtime: Callable[[], Runtime], size: tuple[int, int], qp: int
     ) -> None:
         image, video = dcvc_rt_models(weights)
         # Before anything is folded or moved (section 5).
@@ -63,24 +74,26 @@ class DcvcRt:
         self._encoder = PictureEncoder(EncoderEngine(image, video, runtime), tables, layout)
         self._decoder = PictureDecoder(DecoderEngine(image, video, other), tables, layout)
         self._two_streams = wants_two_streams(*size)
-        self._layout = layout
+        self._layout, self._qp = layout, qp
         self.entropy_s = 0.0
 
     @staticmethod
     def _reset(number: int) -> bool:
         """The picture after this one is one of those that start from a picture."""
-        return (number + 1) % DEFAULT_RESET_INTERVAL == 1
+        return (number + 1) % RESET_INTERVAL == 1
 
     def encode(self, state: Any, planes: Planes, number: int) -> tuple[Any, bytes]:
         reset = self._reset(number)
-        coded = self._encoder.encode(state, planes, qp=_row(number), reset=reset, two_streams=self._two_streams)
+        coded = self._encoder.encode(
+            state, planes, qp=_row(self._qp, number), reset=reset, two_streams=self._two_streams
+        )
         self.entropy_s = self._encoder.timing.entropy_s
         return coded.state, coded.check.to_bytes(4, "big") + coded.payload
 
     def decode(self, state: Any, data: bytes, number: int) -> tuple[Any, Planes]:
         reset = self._reset(number)
         decoded, check = self._decoder.decode(
-            state, data[4:], qp=_row(number), reset=reset, two_streams=self._two_streams
+            state, data[4:], qp=_row(self._qp, number), reset=reset, two_streams=self._two_streams
         )
         if check != int.from_bytes(data[:4], "big"):
             raise UserError(f"frame {number} decodes to other symbols than were coded: encoder and decoder differ.")
@@ -91,16 +104,17 @@ class DcvcRt:
 class NanoBoth:
     """Both ends of `nano`."""
 
-    def __init__(self, new_runtime: Callable[[], Runtime], size: tuple[int, int]) -> None:
+    def __init__(self, new_runtime: Callable[[], Runtime], size: tuple[int, int], qp: int) -> None:
         weights = load_weights()
         width, height = size
+        self._qp = qp
         self._encoder = Encoder(TorchEncoder(new_runtime()), weights, width=width, height=height)
         self._decoder = Decoder(TorchDecoder(new_runtime()), weights, width=width, height=height)
         self.entropy_s = 0.0
 
     def encode(self, state: Any, planes: Planes, number: int) -> tuple[Any, bytes]:
         reference = None if state is None else State(number, state)
-        new, frame = self._encoder.encode(reference, planes, qp=_row(number), frame_id=number)
+        new, frame = self._encoder.encode(reference, planes, qp=_row(self._qp, number), frame_id=number)
         self.entropy_s = self._encoder.timing.entropy_s
         return new.tensor, frame.data
 
@@ -126,6 +140,54 @@ def dcvc_rt_models(weights: tuple[Path, Path] | None) -> tuple[ImageModel, Video
     assert isinstance(image, ImageModel)
     assert isinstance(video, VideoModel)
     return image, video
+
+
+def write_synthetic(folder: Path) -> tuple[Path, Path]:
+    """Both models with synthetic weights as checkpoint files, for a program that takes no others."""
+    paths = folder / "image.pth.tar", folder / "video.pth.tar"
+    for model, path in zip(dcvc_rt_models(None), paths, strict=True):
+        torch.save({"state_dict": model.state_dict()}, path)
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure. weights: checkpoints of `dcvc-rt`, None for synthetic ones. qp: before the quality cycle."""
+
+    device: torch.device
+    profile: ProfileName
+    weights: tuple[Path, Path] | None
+    size: tuple[int, int]
+    frames: int
+    drift_frames: int
+    loopback_seconds: float
+    qp: int = QP
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float16 if self.device.type == "cuda" else torch.float32
+
+    def runtime(self) -> Runtime:
+        if self.device.type == "cuda":
+            return CudaRuntime(str(self.device), self.dtype)
+        return LayerByLayer(self.device, self.dtype)
+
+    def coder(self, new_runtime: Callable[[], Runtime], size: tuple[int, int] | None = None) -> Coder:
+        if self.profile == "nano":
+            return NanoBoth(new_runtime, size or self.size, self.qp)
+        return DcvcRt(self.weights, new_runtime, size or self.size, self.qp)
+
+
+def clip(size: tuple[int, int]) -> list[Planes]:
+    with VideoReader(CLIP) as reader:
+        return [planes for planes, _ in zip(pictures(reader, *size), range(CLIP_FRAMES), strict=False)]
+
+
+def back_and_forth(frames: Sequence[Planes], count: int) -> Iterator[Planes]:
+    """No cut anywhere, however long it goes on."""
+    order = [*frames, *frames[-2:0:-1]]
+    for number in range(count):
+        yield order[number % len(order)]
 
 
 class Staged:
@@ -173,6 +235,9 @@ class Staged:
         kept = self._inner.keep(tensor)
         self._note("network", started)
         return kept
+
+    def constant(self, tensor: torch.Tensor) -> torch.Tensor:
+        return self._inner.constant(tensor)
 
     def synchronize(self) -> None:
         self._inner.synchronize()

@@ -8,6 +8,7 @@ uploads and downloads. What differs between devices is how a stretch is called a
     runtime.upload(key, array)      the array as a tensor on the device
     runtime.download(key, tensor)   a `Download`; `result()` is the array, and the network goes on meanwhile
     runtime.keep(tensor)            a tensor that the next frame will not overwrite
+    runtime.constant(tensor)        a tensor made on the CPU, on the device for good, for stretches to read
     runtime.synchronize()           wait until the device has done everything asked so far
     runtime.reset()                 forget everything that was made for one picture size
 
@@ -46,6 +47,8 @@ class Runtime(Protocol):
 
     def place(self, network: Network) -> Network: ...
 
+    def constant(self, tensor: Tensor) -> Tensor: ...
+
     def stretch(self, function: Stretch) -> Stretch: ...
 
     def upload(self, key: str, array: NDArray[Any]) -> Tensor: ...
@@ -78,6 +81,9 @@ class EagerRuntime:
 
     def place(self, network: Network) -> Network:
         return network
+
+    def constant(self, tensor: Tensor) -> Tensor:
+        return tensor
 
     def stretch(self, function: Stretch) -> Stretch:
         def run(*inputs: Tensor) -> tuple[Tensor, ...]:

@@ -405,6 +405,7 @@ def bench_rd(
 def bench_gpu(
     size: Annotated[str, typer.Option("--size", metavar="WxH")] = "1920x1080",
     frames: Annotated[int, typer.Option(min=20)] = 200,
+    qp: Annotated[int, typer.Option(help="Base QP.", min=0, max=63)] = 32,
     profile: Annotated[str, typer.Option(help="dcvc-rt or nano.")] = "dcvc-rt",
     device: Annotated[str, typer.Option(help="cuda, or cpu to try the command out.")] = "cuda",
     weights_image: ImageOption = None,
@@ -418,6 +419,7 @@ def bench_gpu(
     _module("bench.gpu").run(
         size=parse_size(size),
         frames=frames,
+        qp=qp,
         profile=profile,
         device=device,
         weights_image=weights_image,

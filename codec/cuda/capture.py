@@ -1,9 +1,10 @@
 """Stretches as graphs: captured at the first call, replayed at every later one.
 
-All graphs of a runtime share one pool of memory. A graph's outputs are its own as long as graphs that were captured
-later run, for they stay allocated while those are captured; but they may lie where an *earlier* graph keeps what it
-needs only while it runs. So outputs hold until the stretch itself, or one captured before it, runs again: frames run
-their stretches in the order in which they were captured, and `Captured` refuses anything else.
+All graphs of a runtime share one pool of memory, but for those captured after a capture that failed, which share the
+next; what holds within a pool is asked of all of them. A graph's outputs are its own as long as graphs that were
+captured later run, for they stay allocated while those are captured; but they may lie where an *earlier* graph keeps
+what it needs only while it runs. So outputs hold until the stretch itself, or one captured before it, runs again:
+frames run their stretches in the order in which they were captured, and `Captured` refuses anything else.
 """
 
 from collections.abc import Callable

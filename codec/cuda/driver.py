@@ -4,17 +4,22 @@ Everything here returns at once; what it asks for happens on the device, in orde
 between streams but the one that `Event`s give. `tests/codec/simulated_cuda.py` is the other `Driver`.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from codec.cuda.availability import describe_memory
 from codec.cuda.eager import channels_last, set_arithmetic
 from codec.torch_runtime import Stretch
 
 # Runs before a capture: libraries set themselves up at the first, and later ones show that they are done.
 WARM_UP_RUNS = 3
+# Held while anything is captured or cached memory given back: both wait for the whole device or give memory back, which
+# breaks another thread's capture.
+_CAPTURES = threading.Lock()
 
 
 class Event(Protocol):
@@ -72,7 +77,13 @@ class Driver(Protocol):
         """
 
     def place(self, module: nn.Module, dtype: torch.dtype) -> None:
-        """Move a network to the device, in place, in the memory format its convolutions are fastest in."""
+        """Move a network to the device, in place, in the memory format its convolutions are fastest in.
+
+        Returns when it is there, whatever stream reads it next.
+        """
+
+    def constant(self, tensor: Tensor) -> Tensor:
+        """A copy of a tensor on the CPU. Returns when it is there, whatever stream reads it next."""
 
     def forget(self) -> None:
         """All graphs have been released: give back what they shared."""
@@ -147,25 +158,37 @@ class TorchDriver:
 
     @torch.inference_mode()
     def capture(self, function: Stretch, inputs: Sequence[Tensor]) -> Graph:
-        torch.cuda.synchronize(self.device)
-        with torch.cuda.stream(self._capturing):
+        with _CAPTURES, torch.cuda.stream(self._capturing):
+            torch.cuda.synchronize(self.device)
             for _ in range(WARM_UP_RUNS):
                 function(*inputs)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads of the process (the entropy coder's, a second engine's) may use CUDA meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._capturing, capture_error_mode="thread_local"):
-            outputs = function(*inputs)
+            graph = torch.cuda.CUDAGraph()
+            try:
+                # Other threads may start work and allocate meanwhile, but not wait for the whole device.
+                with torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._capturing, capture_error_mode="thread_local"
+                ):
+                    outputs = function(*inputs)
+            except BaseException:
+                # No capture can follow a failed one into its pool.
+                self._pool = torch.cuda.graph_pool_handle()
+                raise
         return _TorchGraph(graph, outputs)
 
     def place(self, module: nn.Module, dtype: torch.dtype) -> None:
         module.to(self.device, dtype)
         channels_last(module)
+        # The copies above are on this thread's stream, and no engine runs there.
+        torch.cuda.current_stream(self.device).synchronize()
+
+    def constant(self, tensor: Tensor) -> Tensor:
+        # The host waits: the source is not pinned and nothing asks for non_blocking.
+        return tensor.to(self.device)
 
     def forget(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
-        torch.cuda.empty_cache()
+        with _CAPTURES:
+            torch.cuda.empty_cache()
 
     def describe_memory(self) -> str:
-        free, total = torch.cuda.mem_get_info(self.device)
-        name = torch.cuda.get_device_name(self.device)
-        return f"the GPU {name} is out of memory ({free / 2**30:.1f} of {total / 2**30:.1f} GiB free)"
+        return describe_memory(self.device)

@@ -45,6 +45,9 @@ class LayerByLayer:
         channels_last(network)
         return network
 
+    def constant(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
     def stretch(self, function: Stretch) -> Stretch:
         def run(*inputs: Tensor) -> tuple[Tensor, ...]:
             with torch.inference_mode():

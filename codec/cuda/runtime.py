@@ -7,13 +7,14 @@ One runtime for each engine: `reset` drops everything that any of its stretches 
 """
 
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.cuda.availability import open_device, said_plainly
+from codec.cuda.availability import describe_memory, open_device, said_plainly
 from codec.cuda.capture import Captured
 from codec.cuda.driver import Driver, TorchDriver
 from codec.cuda.staging import EVERY_STRETCH, Downloads, Uploads
@@ -30,11 +31,12 @@ class CudaRuntime:
     def __init__(
         self, device: str = "cuda", dtype: torch.dtype = torch.float16, *, driver: Driver | None = None
     ) -> None:
-        self._driver = driver or TorchDriver(open_device(device))
+        self._driver = driver or _new_driver(device)
         self.device = self._driver.device
         self.dtype = dtype
-        self._network = self._driver.stream(urgent=False)
-        self._copies = self._driver.stream(urgent=True)
+        with self._plainly():
+            self._network = self._driver.stream(urgent=False)
+            self._copies = self._driver.stream(urgent=True)
         self._uploads = Uploads(self._driver, self._network)
         self._downloads = Downloads(self._driver, self._network, self._copies)
         self._captured = Captured(self._driver, self._network, self._downloads.hold)
@@ -71,6 +73,10 @@ class CudaRuntime:
         with self._plainly():
             return self._driver.clone(tensor, self._network)
 
+    def constant(self, tensor: Tensor) -> Tensor:
+        with self._plainly():
+            return self._driver.constant(tensor)
+
     def synchronize(self) -> None:
         self._network.synchronize()
         self._copies.synchronize()
@@ -84,3 +90,10 @@ class CudaRuntime:
 
     def _plainly(self) -> AbstractContextManager[None]:
         return said_plainly(self._driver.describe_memory)
+
+
+def _new_driver(name: str) -> Driver:
+    """Sets CUDA up in this process, which takes memory of its own."""
+    device = open_device(name)
+    with said_plainly(partial(describe_memory, device)):
+        return TorchDriver(device)

@@ -88,11 +88,13 @@ class _Engine:
         """Made once for a size, outside any stretch: in a graph they would be made again for every picture."""
         if self._masks is None:
             rows, columns = self.layout.latent_shape
-            like = torch.empty(0, dtype=self._runtime.dtype, device=self._runtime.device)
-            self._masks = (
-                step_masks(rows, columns, steps=IMAGE_STEPS, like=like),
-                step_masks(rows, columns, steps=VIDEO_STEPS, like=like),
+            # On the CPU, then copied: made on the device, they could be read before they are there.
+            like = torch.empty(0, dtype=self._runtime.dtype)
+            image, video = (
+                [self._runtime.constant(mask) for mask in step_masks(rows, columns, steps=steps, like=like)]
+                for steps in (IMAGE_STEPS, VIDEO_STEPS)
             )
+            self._masks = image, video
         return self._masks
 
     def _unit(self, code_values: Tensor) -> Tensor:

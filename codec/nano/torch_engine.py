@@ -41,11 +41,10 @@ class _Engine:
         # First: graphs may still be running that read the mask.
         self._runtime.reset()
         self._layout = layout
-        like = torch.empty(
-            1, LATENT_CHANNELS, *layout.latent_shape, dtype=self._runtime.dtype, device=self._runtime.device
-        )
-        # Made once for a size; in a graph it would be made again for every frame.
-        self._mask = step_0_mask(like)
+        like = torch.empty(1, LATENT_CHANNELS, *layout.latent_shape, dtype=self._runtime.dtype)
+        # Made once for a size; in a graph it would be made again for every frame. On the CPU, then copied: made on the
+        # device, it could be read before it is there.
+        self._mask = self._runtime.constant(step_0_mask(like))
 
     def _qp(self, qp: int) -> Tensor:
         return self._runtime.upload("qp", np.array([qp], np.int64))

@@ -12,10 +12,11 @@ pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 import torch
 
 from bench import gpu
-from bench.gpu import ProfileName, Request, check_equal, clip, run
+from bench.gpu import check_equal, run
+from bench.gpu_coders import ProfileName, Request, clip
 from codec.cuda.eager import LayerByLayer
 from codec.torch_runtime import Runtime
-from latentcast.errors import UserError
+from latentcast.errors import LatentcastError, UserError
 
 FRAMES = 3
 
@@ -40,16 +41,46 @@ def test_the_whole_of_it_on_the_cpu(
         drift_frames=3,
         loopback_seconds=0,
         json=target,
+        qp=21,
     )
     result = json.loads(target.read_text())["result"]
     assert result["device"] == "CPU, layer by layer"
     assert result["precision"] == "float32"
     assert (result["equal_frames"], result["drift_frames"]) == (2, 3)
+    assert (result["qp"], result["reset_interval"]) == (21, 64 if profile == "dcvc-rt" else None)
     for side, picture in (("encode", "picture upload"), ("decode", "picture download")):
         found = result[side]
         assert set(found["stages"]) == {"network", "entropy coding", "symbol transfers", picture}
-        assert 0 < found["fps"] <= found["fps_10_5"]
+        assert 0 < found["fps"] <= found["fps_10_5_estimate"]
     assert "CPU, layer by layer" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("failure", [LatentcastError("the server did not start (exit code 1)."), SystemExit(2)])
+def test_a_loopback_that_fails_takes_nothing_with_it(
+    failure: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**settings: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(gpu, "WARM_UP", 1)
+    monkeypatch.setattr(gpu, "EQUAL_FRAMES", 1)
+    monkeypatch.setattr(gpu, "run_demo", fail)
+    target = tmp_path / "gpu.json"
+    with pytest.raises(LatentcastError, match="everything but the loopback"):
+        run(size=(64, 64), frames=FRAMES, profile="nano", device="cpu", drift_frames=0, json=target)
+    result = json.loads(target.read_text())["result"]
+    assert result["loopback_ms"] is None
+    assert "exit code" in result["loopback_error"]
+    assert result["encode"]["fps"] > 0
+    assert "fps" in capsys.readouterr().out
+
+
+def test_live_streams_are_of_the_first_gpu_alone() -> None:
+    request = Request(torch.device("cuda", 1), "nano", None, (64, 64), FRAMES, 0, 10.0)
+    delay, error, note = gpu._loopback(request)
+    assert (delay, error) == (None, None)
+    assert note is not None
+    assert "cuda:1" in note
 
 
 class OneBitOff(LayerByLayer):
@@ -78,6 +109,11 @@ def test_a_difference_from_layer_by_layer_is_an_error(monkeypatch: pytest.Monkey
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(UserError, match="--device cpu"):
         run(size=(64, 64))
+
+
+def test_a_qp_that_is_none() -> None:
+    with pytest.raises(UserError, match="0 to 63"):
+        run(size=(64, 64), device="cpu", qp=64)
 
 
 def test_one_checkpoint_of_two() -> None:

@@ -179,6 +179,9 @@ class FakeRuntime:
     def tensor(self, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
         return torch.empty(tuple(shape), dtype=dtype or self.dtype, device=self.device)
 
+    def constant(self, tensor: Tensor) -> Tensor:
+        return self.tensor(tensor.shape, tensor.dtype)
+
     def place(self, network: Network) -> Network:
         self._networks.append(network)
         return network

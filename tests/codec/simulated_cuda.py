@@ -184,6 +184,11 @@ class SimulatedDriver:
         module.to(dtype)
         channels_last(module)
 
+    def constant(self, tensor: Tensor) -> Tensor:
+        made = self._new(torch.empty_like(tensor))
+        made.copy_(tensor)
+        return made
+
     def forget(self) -> None:
         assert not self.graphs
 

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 import torch
 
-from codec.cuda.availability import open_device, said_plainly
+from codec.cuda.availability import describe_memory, open_device, said_plainly
 from latentcast.errors import UserError
 
 
@@ -66,6 +66,23 @@ def test_a_device_that_is_not_there(gpus: pytest.MonkeyPatch) -> None:
     assert "0 to 1" in refused("cuda:2")
 
 
+@pytest.mark.parametrize("name", ["cpu", "meta", "gpu", "cuda:x"])
+def test_a_device_that_is_no_gpu(gpus: pytest.MonkeyPatch, name: str) -> None:
+    assert refused(name).startswith(f"{name} is not a CUDA device")
+
+
+def test_no_memory_left_to_set_cuda_up(gpus: pytest.MonkeyPatch) -> None:
+    """Nor to say how much there is."""
+
+    def full(device: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    gpus.setattr(torch.cuda, "get_device_capability", full)
+    gpus.setattr(torch.cuda, "mem_get_info", full)
+    assert refused() == "the GPU is out of memory; choose a smaller --size or --device cpu."
+    assert describe_memory(torch.device("cuda", 0)) == "the GPU is out of memory"
+
+
 def test_a_gpu_that_is_too_old(gpus: pytest.MonkeyPatch) -> None:
     gpus.setattr(torch.cuda, "get_device_capability", lambda index: (6, 1))
     assert "6.1" in refused()
@@ -90,3 +107,8 @@ def test_memory_that_ran_out(error: RuntimeError) -> None:
 def test_a_torch_without_code_for_the_gpu() -> None:
     with pytest.raises(UserError, match="no code for this GPU"), said_plainly(lambda: ""):
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+
+def test_a_convolution_without_a_kernel() -> None:
+    with pytest.raises(UserError, match=r"no kernel for a convolution.*memory is full"), said_plainly(lambda: ""):
+        raise RuntimeError("GET was unable to find an engine to execute this computation")

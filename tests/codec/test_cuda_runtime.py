@@ -248,6 +248,8 @@ def test_out_of_memory_is_one_sentence_and_the_runtime_lives_on() -> None:
     driver.memory_left = 8
     with pytest.raises(UserError, match="out of memory"):
         runtime.upload("large", np.ones(4, np.float32))
+    with pytest.raises(UserError, match="out of memory"):
+        runtime.constant(torch.ones(4))
 
 
 def test_other_errors_pass_as_they_are() -> None:
