@@ -76,7 +76,7 @@ def test_colour_bars_come_back(pixels: str, matrix: int, full: bool) -> None:
         planes = to_ycbcr(bars, matrix=matrix, full=full)
         frame = yuv_frame(planes, matrix=matrix, colour_range=FULL if full else LIMITED)
         # Equal labels on both sides: swscale only drops every other chroma column.
-        frame = VideoReformatter().reformat(frame, format=pixels)
+        frame = VideoReformatter().reformat(frame, format=pixels, threads=1)
     else:
         frame = yuv_frame(
             to_ycbcr(bars, matrix=matrix, full=full),
@@ -169,7 +169,7 @@ def test_rgb_is_full_range_bt709_whatever_its_label(pixels: str, label: int) -> 
     bars = colour_bars(256, 96)
     frame = av.VideoFrame.from_ndarray(np.round(bars * 255).astype(np.uint8), format="rgb24")
     if pixels != "rgb24":
-        frame = frame.reformat(format=pixels)
+        frame = VideoReformatter().reformat(frame, format=pixels, threads=1)
     frame.colorspace = label
     planes = frame_to_planes(frame, width=256, height=96)
     assert np.abs(planes.astype(int) - to_ycbcr(bars, matrix=BT709, full=True)).max() <= 1
