@@ -12,6 +12,7 @@ from codec.engine import EncoderEngine
 from codec.layout import INTER_QP_ROWS, INTRA_QP_ROWS, Layout
 from codec.nano import LATENT_CHANNELS
 from codec.nano.weights import Weights
+from codec.padding import pad
 from codec.slices import SliceCoder
 from codec.state import State
 
@@ -68,7 +69,8 @@ class Encoder:
         if not 0 <= qp < (INTRA_QP_ROWS if reference is None else INTER_QP_ROWS):
             raise ValueError(f"QP row {qp} is out of range for an {'intra' if reference is None else 'inter'} frame")
         started = time.perf_counter()
-        picture = self._pad(planes)
+        picture = self._padded
+        pad(planes, picture)
         network_started = time.perf_counter()
         if reference is None:
             z, symbols, tensor = self._engine.intra(picture, qp)
@@ -87,11 +89,3 @@ class Encoder:
         done = time.perf_counter()
         self.timing = Timing(network_done - network_started, entropy_done - network_done, done - started)
         return State(frame_id, tensor, reference is None or reference.intact), coded
-
-    def _pad(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = self.layout.height, self.layout.width
-        padded = self._padded
-        padded[:, :height, :width] = planes
-        padded[:, :height, width:] = planes[:, :, -1:]
-        padded[:, height:, :] = padded[:, height - 1 : height, :]
-        return padded

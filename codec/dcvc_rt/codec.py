@@ -12,12 +12,11 @@ from codec.dcvc_rt.engine import DecoderEngine, EncoderEngine
 from codec.dcvc_rt.fingerprint import fingerprint
 from codec.dcvc_rt.image import ImageModel
 from codec.dcvc_rt.live import LiveDecoder, LiveEncoder
-from codec.dcvc_rt.models import wants_cuda
+from codec.dcvc_rt.models import new_runtime, wants_cuda
 from codec.dcvc_rt.tables import EntropyTables
 from codec.dcvc_rt.video import VideoModel
 from codec.encoder import DEFAULT_SLICE_BYTES
 from codec.layout import Layout
-from codec.torch_runtime import EagerRuntime, Runtime
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "float32", torch.float16: "float16"}
 
@@ -42,7 +41,7 @@ class DcvcRtCodec:
         )
         self._cuda = cuda
         self._skip_threshold, self._reset_interval = skip_threshold, reset_interval
-        runtime = self._new_runtime()
+        runtime = new_runtime(cuda)
         if cuda:
             from codec.cuda.folding import fold_image, fold_video
 
@@ -55,14 +54,14 @@ class DcvcRtCodec:
         self._skip(None)
         # Folding and the number of threads change the order of sums, which the built-in frames may not show.
         kind = "CUDA graphs, folded" if self._cuda else f"layer by layer, {torch.get_num_threads()} threads"
-        name = fingerprint(DecoderEngine(self._image, self._video, self._new_runtime()), kind=kind)
+        name = fingerprint(DecoderEngine(self._image, self._video, new_runtime(self._cuda)), kind=kind)
         self._skip(used)
         return Arithmetic(name, self.precision)
 
     def encoder(self, *, width: int, height: int, max_slice_bytes: int = DEFAULT_SLICE_BYTES) -> LiveEncoder:
         """An encoder and a decoder of one codec share the models, and so the skip threshold."""
         self._skip(self._skip_threshold)
-        engine = EncoderEngine(self._image, self._video, self._new_runtime())
+        engine = EncoderEngine(self._image, self._video, new_runtime(self._cuda))
         return LiveEncoder(
             PictureEncoder(engine, self._tables, Layout(width, height)), reset_interval=self._reset_interval
         )
@@ -70,18 +69,11 @@ class DcvcRtCodec:
     def decoder(self, *, width: int, height: int, skip_threshold: float | None = None) -> LiveDecoder:
         """skip_threshold: the encoder's."""
         self._skip(skip_threshold)
-        engine = DecoderEngine(self._image, self._video, self._new_runtime())
+        engine = DecoderEngine(self._image, self._video, new_runtime(self._cuda))
         return LiveDecoder(PictureDecoder(engine, self._tables, Layout(width, height)))
 
     def _skip(self, threshold: float | None) -> None:
         self._image.skip_threshold = self._video.skip_threshold = threshold
-
-    def _new_runtime(self) -> Runtime:
-        if not self._cuda:
-            return EagerRuntime()
-        from codec.cuda.runtime import CudaRuntime
-
-        return CudaRuntime()
 
 
 def open_dcvc_rt(

@@ -42,7 +42,7 @@ class Models:
         assert isinstance(video, VideoModel)
         tables = ModelTables(EntropyTables.build(image.bit_estimator_z), EntropyTables.build(video.bit_estimator_z))
         cuda = wants_cuda(device)
-        runtime = _runtime(cuda)
+        runtime = new_runtime(cuda)
         return cls(runtime.place(image), runtime.place(video), tables, cuda=cuda)
 
     @classmethod
@@ -74,10 +74,10 @@ class Models:
         self.image.skip_threshold = self.video.skip_threshold = threshold
 
     def encoder(self) -> EncoderEngine:
-        return EncoderEngine(self.image, self.video, _runtime(self.cuda))
+        return EncoderEngine(self.image, self.video, new_runtime(self.cuda))
 
     def decoder(self) -> DecoderEngine:
-        return DecoderEngine(self.image, self.video, _runtime(self.cuda))
+        return DecoderEngine(self.image, self.video, new_runtime(self.cuda))
 
 
 @contextmanager
@@ -122,7 +122,8 @@ def wants_cuda(device: Device) -> bool:
     return True
 
 
-def _runtime(cuda: bool) -> Runtime:
+def new_runtime(cuda: bool) -> Runtime:
+    """One for every engine: what one resets, another must not miss."""
     if not cuda:
         return EagerRuntime()
     from codec.cuda.runtime import CudaRuntime
