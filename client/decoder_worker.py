@@ -1,7 +1,7 @@
 """The decoder process: coded frames in, pictures into shared memory. Runs in a `latentcast.worker.Worker`.
 
 It is started before signalling: networks and entropy coder load while the connection is made, and `Configure` tells it
-the picture size later. It keeps the ring of the newest states.
+the picture size later. It keeps the ring of states that the server may code its next frames from.
 """
 
 import gc
@@ -17,7 +17,7 @@ from codec.bitstream import Hole
 from codec.engine import FrameDecoder
 from codec.layout import MAX_HEIGHT, MAX_WIDTH
 from codec.profiles import Profile, open_codec
-from codec.state import StateRing
+from codec.state import DecoderRing
 from latentcast.errors import BitstreamError, MismatchError
 from latentcast.shared_buffer import SharedBuffer
 
@@ -66,7 +66,8 @@ class DecodeResult:
     qp: int
     intact: bool
     """Nothing was missing, here and in every state before."""
-    slices_missing: int
+    missing_slices: tuple[int, ...]
+    """Indexes of slices concealed in this frame."""
     started_us: int
     done_us: int
 
@@ -96,7 +97,7 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
     buffer = SharedBuffer(setup.fd, BUFFER_BYTES)
     codec = open_codec(setup.profile, threads=setup.threads)
     arithmetic = codec.arithmetic()
-    states = StateRing()
+    states = DecoderRing()
     decoder: FrameDecoder | None = None
 
     def decode(job: DecodeJob) -> Result:
@@ -110,14 +111,14 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
             state, frame = decoder.decode(reference, job.data, frame_id=job.frame_id, holes=job.holes)
         except BitstreamError as error:
             return DecodeFailure(job.frame_id, str(error), isinstance(error, MismatchError))
-        states.put(state)
+        states.add(state, reference_id=job.reference_id)
         picture_view(buffer, width=decoder.layout.width, height=decoder.layout.height)[:] = frame.planes
         return DecodeResult(
             frame_id=job.frame_id,
             intra=frame.intra,
             qp=frame.qp,
             intact=state.intact,
-            slices_missing=frame.slices_missing,
+            missing_slices=frame.missing,
             started_us=started_us,
             done_us=time.monotonic_ns() // 1000,
         )

@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,12 @@ from latentcast.report import (
     Percentiles,
     Psnr,
     Qp,
+    Repair,
     Report,
     write_report,
 )
 from latentcast.statistics import percentiles
+from transport.deadline import PRESENTATION_DEADLINE_S
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ COMPARE_QUEUE = 8
 COMPARE_POLL_S = 0.1
 # Without PSNR, one picture in so many is looked up, for the still.
 STILL_EVERY = 30
+IN_TIME_MS = PRESENTATION_DEADLINE_S * 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,8 @@ class Measurement:
                 presented=self._presented,
                 intra=sum(session.counts.intra for session in sessions),
                 damaged=sum(session.counts.damaged for session in sessions),
+                intact=sum(session.counts.intact for session in sessions),
+                in_time=sum(frame.total_ms <= IN_TIME_MS for frame in frames),
                 lost=sum(session.counts.lost for session in sessions),
             ),
             fps_presented=round((len(frames) - 1) / seconds, 3) if seconds else 0.0,
@@ -239,6 +245,15 @@ class Measurement:
                 ),
             ),
             qp=Qp(mean=round(float(np.mean(qps)), 2), min=min(qps), max=max(qps)) if qps else Qp(mean=0, min=0, max=0),
+            repair=Repair(
+                parity=sum(session.stats.parity for session in sessions),
+                recovered=sum(session.counts.recovered for session in sessions),
+                resent=sum(session.stats.resent for session in sessions),
+                probes=sum(session.stats.probes for session in sessions),
+            ),
+            longest_stall_ms=round(
+                max((b.presented_us - a.presented_us for a, b in pairwise(frames)), default=0) / 1e3, 3
+            ),
             loss=round(max(0.0, 1 - arrived / expected) if expected else 0.0, 5),
             memory_mb=MemoryUse(server=_memory(self._server_memory), client=_memory(self._client_memory)),
             psnr_y_db=(

@@ -1,23 +1,22 @@
 """One session at the viewer's end: packets in, pictures out, feedback back.
 
-    media ──▶ arrivals, reassembly ──frames──▶ decode queue ──▶ decoder process ──▶ on_picture
+    media ──▶ transport.receiver ──frames──▶ decode queue ──▶ decoder process ──▶ on_picture
                     │                                                │
-    feedback ◀── arrival reports, pings                 frame acks ◀─┘
+    feedback ◀── reports, NACKs, pings                  frame acks ◀─┘
 
 It lives from the offer to the close; a reconnect makes a new one around the same decoder process. A lost or damaged
-frame is acknowledged as such and answered by the server with an intra frame; until that comes, frames that build on a
-state which is not there are dropped.
+frame is acknowledged as such; the server then codes from a state that is here.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from client.decode_queue import DecodeQueue
 from client.decoder_worker import (
     Configure,
     Configured,
@@ -35,21 +34,17 @@ from latentcast import __version__, control
 from latentcast.control import Bye, Config, Error, Hello, Stats
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.worker import Worker
-from transport.acks import AckLog
-from transport.arrivals import ArrivalRecorder
-from transport.clock import ClockSync
-from transport.reassembly import FrameReady, Reassembler
-from transport.serial import serial_distance
+from transport.reassembly import FrameReady
+from transport.receiver import MediaReceiver
 from transport.webrtc import Peer
-from transport.wire import WIRE_VERSION, FrameStatus, MediaPacket, parse_media, wire_version
+from transport.wire import WIRE_VERSION, FrameStatus, wire_version
 
 log = logging.getLogger(__name__)
 
-# Frames that wait for the decoder. Each builds on the one before, so none can be skipped; when the decoder is this far
-# behind (a third of a second at 30 fps) all of them go and an intra frame starts afresh.
-DECODE_QUEUE = 10
-# Reports, pings and reassembly deadlines are multiples of tens of milliseconds.
-TICK_S = 0.02
+# How often silence and set-up are looked at.
+TICK_S = 0.1
+# The finest timer that the transport gets: reports and reassembly deadlines are tens of milliseconds apart.
+MIN_TIMER_S = 0.001
 # The server sends something at least once a second (pong, statistics); this long without anything, it is gone.
 SILENCE_TIMEOUT_S = 2.5
 SETUP_TIMEOUT_S = 8.0
@@ -66,10 +61,15 @@ class Counts:
     packets: int = 0
     bytes: int = 0
     malformed: int = 0
+    recovered: int = 0
+    """Packets rebuilt from parity."""
+    resent: int = 0
+    """Packets that came because they were asked for again."""
     received: int = 0
     decoded: int = 0
     intra: int = 0
     damaged: int = 0
+    intact: int = 0
     lost: int = 0
 
 
@@ -96,7 +96,8 @@ class Receiver:
         on_end: Callable[[str, bool], None],
     ) -> None:
         self.counts = Counts()
-        self.clock = ClockSync()
+        self.transport = MediaReceiver()
+        self.clock = self.transport.clock
         self.config: Config | None = None
         self.stats: Stats | None = None
         """The newest from the server."""
@@ -118,18 +119,13 @@ class Receiver:
             on_control=self._on_control,
             on_media=self._on_media,
         )
-        self._arrivals = ArrivalRecorder()
-        self._reassembler = Reassembler()
-        self._acks = AckLog()
-        self._queue: deque[FrameReady] = deque()
+        self._queue = DecodeQueue()
         self._decoding: FrameReady | None = None
         self._open = self._greeted = False
         self._configured = False
-        self._waiting_for_intra = True
-        self._seq_first: int | None = None
-        self._seq_span = 0
         self._created = self._heard = time.monotonic()
         self._ticker: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._final = asyncio.Event()
         self._drained = asyncio.Event()
         """Nothing waits for the decoder or is with it."""
@@ -163,29 +159,32 @@ class Receiver:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
             self._ticker = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._queue.clear()
         await self._peer.close()
 
     @property
     def loss(self) -> float:
         """Share of media packets that did not come in, over the session, 0..1."""
-        return max(0.0, 1 - self.counts.packets / self._seq_span) if self._seq_span else 0.0
+        return self.transport.loss
 
     @property
     def packets_expected(self) -> int:
         """Media packets sent to us so far, as far as the newest one tells."""
-        return self._seq_span
+        return self.transport.packets_expected
 
     @property
     def waiting_for_intra(self) -> bool:
         """Nothing can be decoded until an intra frame comes."""
-        return self._waiting_for_intra
+        return self._queue.waiting_for_intra
 
     # -- from the server
 
     def _on_open(self) -> None:
         self._open = True
         self._greet()
+        self._poll()
 
     def _greet(self) -> None:
         """Ask for the stream, once both the channels and the decoder are there: frames sent earlier would be lost."""
@@ -212,8 +211,7 @@ class Receiver:
         elif isinstance(message, Config):
             self.config = message
             self._configured = False
-            self._waiting_for_intra = True
-            self._queue.clear()
+            self._lose(self._queue.on_config(message.epoch))
             self._on_config(message)
             self._feed()
         elif isinstance(message, Stats):
@@ -225,62 +223,50 @@ class Receiver:
 
     def _on_media(self, data: bytes) -> None:
         now = time.monotonic()
-        now_us = time.monotonic_ns() // 1000
         self._heard = now
-        message = parse_media(data)
-        if message is None:
-            self.counts.malformed += 1
-            if wire_version(data) != WIRE_VERSION and self.counts.malformed == 1:
+        counts, transport = self.counts, self.transport
+        if not transport.on_media(data, now, time.monotonic_ns() // 1000):
+            counts.malformed += 1
+            if wire_version(data) != WIRE_VERSION and counts.malformed == 1:
                 log.warning("media of wire version %s came in, ours is %d", wire_version(data), WIRE_VERSION)
-        elif isinstance(message, MediaPacket):
-            self.counts.packets += 1
-            self.counts.bytes += len(data)
-            self._count_seq(message.seq)
-            self._arrivals.on_packet(message.seq, now_us)
-            self._reassembler.on_packet(message, now=now)
-            self._poll(now)
-        else:
-            self.clock.on_pong(message, now_us)
-
-    def _count_seq(self, seq: int) -> None:
-        if self._seq_first is None:
-            self._seq_first = seq
-        self._seq_span = max(self._seq_span, serial_distance(self._seq_first, seq) + 1)
+            return
+        counts.packets, counts.bytes, counts.resent = transport.packets, transport.bytes, transport.resent
+        self._poll()
 
     # -- frames
 
-    def _poll(self, now: float) -> None:
-        for event in self._reassembler.poll(now=now):
+    def _poll(self) -> None:
+        """Take what the transport has ready, send what it has to say, and come back when it wants to."""
+        now = time.monotonic()
+        for event in self.transport.poll(now):
             if isinstance(event, FrameReady):
                 self.counts.received += 1
-                self._enqueue(event)
+                self.counts.recovered += event.recovered
+                self._lose(self._queue.push(event))
+                self._drained.clear()
             else:
                 log.debug("frame %d lost: %s", event.frame_id, event.reason)
-                self._lose(event.frame_id)
-
-    def _enqueue(self, frame: FrameReady) -> None:
-        if self.config is None or frame.epoch != self.config.epoch:
-            self._lose(frame.frame_id)
-            return
-        if frame.reference_id is None:
-            # Whatever still waits is history: the intra frame needs none of it.
-            self._drop_queue()
-        elif self._waiting_for_intra and not self._queue and self._decoding is None:
-            self._lose(frame.frame_id)
-            return
-        if len(self._queue) >= DECODE_QUEUE:
-            log.info("the decoder is %d frames behind: starting again from an intra frame", len(self._queue))
-            self._drop_queue()
-            self._waiting_for_intra = True
-            self._lose(frame.frame_id)
-            return
-        self._queue.append(frame)
-        self._drained.clear()
+                self.counts.lost += 1
         self._feed()
+        self._say()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._open and not self._ended:
+            wait_s = self.transport.next_time(now) - time.monotonic()
+            self._timer = self._loop.call_later(max(MIN_TIMER_S, wait_s), self._poll)
 
-    def _drop_queue(self) -> None:
-        while self._queue:
-            self._lose(self._queue.popleft().frame_id)
+    def _say(self) -> None:
+        """Send the feedback that is due."""
+        self.transport.waiting_for_intra = self._queue.waiting_for_intra
+        if self._open and not self._ended:
+            for message in self.transport.feedback(time.monotonic(), time.monotonic_ns() // 1000):
+                self._peer.send_feedback(message)
+
+    def _lose(self, frame_ids: Sequence[int]) -> None:
+        for frame_id in frame_ids:
+            self.counts.lost += 1
+            self.transport.on_lost(frame_id)
 
     def _feed(self) -> None:
         """Give the decoder its next job, if it is idle."""
@@ -291,8 +277,12 @@ class Receiver:
             self._configured = True
             configure = Configure(self.config.width, self.config.height, self.config.skip_threshold)
             worker.submit(configure, timeout_s=CONFIGURE_TIMEOUT_S)
-        elif self._queue:
-            frame = self._decoding = self._queue.popleft()
+            return
+        frame, lost = self._queue.pop()
+        self._lose(lost)
+        if frame is not None:
+            self._decoding = frame
+            self._drained.clear()
             worker.submit(DecodeJob(frame.frame_id, frame.reference_id, frame.data, frame.holes))
 
     def on_decoder(self, arithmetic: Arithmetic) -> None:
@@ -300,8 +290,7 @@ class Receiver:
         self._arithmetic = arithmetic
         self._configured = False
         self._decoding = None
-        self._drop_queue()
-        self._waiting_for_intra = True
+        self._lose(self._queue.on_decoder_lost())
         self._greet()
         self._feed()
 
@@ -309,24 +298,28 @@ class Receiver:
         """What the decoder process made of its job."""
         frame, self._decoding = self._decoding, None
         if not self._ended and frame is not None and not isinstance(result, Configured | Arithmetic):
-            if isinstance(result, DecodeFailure):
+            if self.config is None or frame.epoch != self.config.epoch:
+                # The stream's config changed meanwhile, and with it the size of the shared picture.
+                self._lose([frame.frame_id])
+            elif isinstance(result, DecodeFailure):
                 log.debug("frame %d cannot be decoded: %s", result.frame_id, result.reason)
                 if result.mismatch:
                     self._on_trouble(result.reason)
-                self._waiting_for_intra = True
-                self._lose(result.frame_id)
+                self._queue.on_failed()
+                self._lose([result.frame_id])
             else:
-                self._finish(frame, result)
+                self._finish(frame, result, self.config)
         self._feed()
+        self._say()
         if not self._queue and self._decoding is None:
             self._drained.set()
 
-    def _finish(self, frame: FrameReady, result: DecodeResult) -> None:
-        assert self.config is not None
+    def _finish(self, frame: FrameReady, result: DecodeResult, config: Config) -> None:
         self.counts.decoded += 1
         self.counts.intra += result.intra
-        self.counts.damaged += result.slices_missing > 0
-        self._waiting_for_intra = False
+        self.counts.damaged += bool(result.missing_slices)
+        self.counts.intact += result.intact
+        self._queue.on_decoded()
         encode_started_us = frame.captured_us + frame.wait_us
         timeline = Timeline(
             captured_us=frame.captured_us,
@@ -338,37 +331,16 @@ class Receiver:
             decoded_us=result.done_us,
         )
         # The next job overwrites the shared picture.
-        planes = np.copy(picture_view(self._buffer, width=self.config.width, height=self.config.height))
-        self._ack(frame.frame_id, FrameStatus.INTACT if result.intact else FrameStatus.CONCEALED)
+        planes = np.copy(picture_view(self._buffer, width=config.width, height=config.height))
+        status = FrameStatus.INTACT if result.intact else FrameStatus.CONCEALED
+        self.transport.on_decoded(frame.frame_id, status, result.missing_slices)
         self._on_picture(Picture(frame.frame_id, planes, timeline, result.qp, result.intra))
-
-    def _lose(self, frame_id: int) -> None:
-        self.counts.lost += 1
-        self._ack(frame_id, FrameStatus.LOST)
-
-    def _ack(self, frame_id: int, status: FrameStatus) -> None:
-        self._acks.add(frame_id, status)
-        if not self._ended:
-            self._peer.send_feedback(self._acks.message(self._waiting_for_intra).to_bytes())
 
     # -- time
 
     async def _tick(self) -> None:
-        next_reminder = 0.0
         while not self._ended:
             now = time.monotonic()
-            deadline = self._reassembler.next_deadline()
-            if deadline is not None and now >= deadline:
-                self._poll(now)
-            report = self._arrivals.poll(now)
-            if report is not None:
-                self._peer.send_feedback(report.to_bytes())
-            if self._open and now >= self.clock.next_ping_time:
-                self._peer.send_feedback(self.clock.ping(time.monotonic_ns() // 1000).to_bytes())
-            if self.config is not None and self._waiting_for_intra and now >= next_reminder:
-                # Acks may be lost; this one says again that nothing can be decoded.
-                next_reminder = now + 0.3
-                self._peer.send_feedback(self._acks.message(True).to_bytes())
             if self._arithmetic is None:
                 self._heard = now
             elif self.config is None and now - max(self._created, self._heard) > SETUP_TIMEOUT_S:

@@ -20,13 +20,18 @@ from latentcast.errors import BitstreamError
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """planes: uint8 (3, height, width), full-range BT.709 YCbCr. slices_missing: concealed at their mean."""
+    """planes: uint8 (3, height, width), full-range BT.709 YCbCr. missing: indexes of slices concealed at their mean."""
 
     planes: NDArray[np.uint8]
     intra: bool
     qp: int
     slices: int
-    slices_missing: int
+    missing: tuple[int, ...]
+
+    @property
+    def slices_missing(self) -> int:
+        """How many of `slices` were concealed."""
+        return len(self.missing)
 
 
 class Decoder:
@@ -72,12 +77,12 @@ class Decoder:
         planes = np.ascontiguousarray(picture[:, : self.layout.height, : self.layout.width])
         done = time.perf_counter()
         self.timing = Timing(network_done - entropy_done, entropy_done - started, done - started)
-        intact = damaged == 0 and (reference is None or reference.intact)
+        intact = not damaged and (reference is None or reference.intact)
         frame = DecodedFrame(planes, parts.intra, parts.qp, len(parts.slices), damaged)
         return State(frame_id, tensor, intact), frame
 
-    def _entropy_decode(self, parts: FrameParts) -> tuple[NDArray[np.int8], NDArray[np.int8], int]:
-        """z (32, ., .), symbols (64, ., .) and the number of slices that were missing or damaged."""
+    def _entropy_decode(self, parts: FrameParts) -> tuple[NDArray[np.int8], NDArray[np.int8], tuple[int, ...]]:
+        """z (32, ., .), symbols (64, ., .) and the indexes of slices that were missing or damaged."""
         model = self._weights.intra if parts.intra else self._weights.inter
         hyper_rows, hyper_columns = self.layout.hyper_shape
         z = rans.decode(parts.z, model.z_rows(parts.qp, hyper_rows * hyper_columns), model.z_tables)

@@ -105,13 +105,13 @@ class SliceCoder:
         )
         return [Slice(int(n), self._out[begin:end].tobytes()) for n, begin, end in cuts[:count]]
 
-    def decode(self, slices: list[Slice], rows: NDArray[np.uint16]) -> tuple[NDArray[np.int8], int]:
-        """Symbols (flat int8, 0 where a slice is missing or damaged) and the number of such slices."""
+    def decode(self, slices: list[Slice], rows: NDArray[np.uint16]) -> tuple[NDArray[np.int8], tuple[int, ...]]:
+        """Symbols (flat int8, 0 where a slice is missing or damaged) and the indexes of such slices, ascending."""
         symbols = np.zeros(len(rows), np.int8)
         t = self._tables
         at = 0
-        bad = 0
-        for piece in slices:
+        bad = []
+        for index, piece in enumerate(slices):
             first, last = at * self._channels, (at + piece.positions) * self._channels
             at += piece.positions
             status = -1
@@ -120,5 +120,5 @@ class SliceCoder:
                 status = _decode(data, 0, len(data), rows, first, last, t.cdf, t.length, t.offset, t.guess, symbols)
             if status != 0:
                 symbols[first:last] = 0
-                bad += 1
-        return symbols, bad
+                bad.append(index)
+        return symbols, tuple(bad)

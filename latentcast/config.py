@@ -70,6 +70,8 @@ class ServeSettings(CodecSettings):
     """Bandwidth estimate before the first feedback, bit/s."""
     max_viewers: Annotated[int, Field(ge=1, le=1000)] = 8
     """More are answered with 503."""
+    renditions: Annotated[int, Field(ge=1, le=3)] = 3
+    """Encodes at most, each smaller than the one before: viewers who cannot follow the best get one of the others."""
     encoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the encoder's network in float32; bfloat16 uses one. More take cores from everything else."""
     skip_threshold: Annotated[float, Field(ge=0, le=16)] = 0.12

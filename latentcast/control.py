@@ -78,6 +78,14 @@ class Stats(_Message):
     packets: Count
     bytes: Count
     """Bytes of media packets, our headers included."""
+    parity: Count = 0
+    """Packets of those that were parity."""
+    resent: Count = 0
+    """Packets of those that were sent again because the client asked."""
+    probes: Count = 0
+    """Packets of those that only tried what the path can carry."""
+    rendition: Annotated[int, Field(ge=0, le=15)] = 0
+    """Which encode of the stream this viewer gets; 0 is the best."""
     seconds: Annotated[float, Field(ge=0)]
     """Time that the counts cover."""
     target_bps: Annotated[float, Field(ge=0)]

@@ -45,6 +45,10 @@ class Frames(_Model):
     """Intra frames among those decoded."""
     damaged: Count
     """Decoded with slices missing."""
+    intact: Count = 0
+    """Decoded with nothing missing, in itself and in every frame that it builds on."""
+    in_time: Count = 0
+    """Presented within 250 ms of capture."""
     lost: Count
     """Given up: too many packets missing, or no state to decode from."""
 
@@ -61,6 +65,19 @@ class LoopLag(Percentiles):
 
     server: Percentiles
     client: Percentiles
+
+
+class Repair(_Model):
+    """Packets, against loss."""
+
+    parity: Count
+    """Sent as parity."""
+    recovered: Count
+    """Rebuilt from parity."""
+    resent: Count
+    """Sent again because the viewer asked."""
+    probes: Count
+    """Sent to try what the path can carry; parity where that may still be of use, else padding."""
 
 
 class Bitrate(_Model):
@@ -140,6 +157,9 @@ class Report(_Model):
     qp: Qp
     loss: float
     """Share of media packets lost, 0..1."""
+    repair: Repair = Repair(parity=0, recovered=0, resent=0, probes=0)
+    longest_stall_ms: float = 0.0
+    """Longest time between two presented frames."""
     memory_mb: MemoryUse
     psnr_y_db: Psnr | None = None
     machine: Machine

@@ -22,7 +22,11 @@ def summary_table(report: Report) -> Table:
     share = 100 * frames.presented / frames.captured if frames.captured else 0.0
     table.add_row("presented", f"{report.fps_presented:.1f} fps for {report.seconds:.1f} s")
     table.add_row("frames presented / captured", f"{frames.presented} / {frames.captured} ({share:.1f} %)")
-    table.add_row("intra / damaged / lost frames", f"{frames.intra} / {frames.damaged} / {frames.lost}")
+    table.add_row("within 250 ms of capture", f"{frames.in_time}, longest stall {report.longest_stall_ms:.0f} ms")
+    table.add_row(
+        "intra / intact / damaged / lost frames",
+        f"{frames.intra} / {frames.intact} / {frames.damaged} / {frames.lost}",
+    )
     table.add_row(
         "latency, capture to display",
         f"p50 {total.p50:.0f}, p95 {total.p95:.0f}, p99 {total.p99:.0f}, max {total.max:.0f} ms",
@@ -35,6 +39,11 @@ def summary_table(report: Report) -> Table:
     )
     table.add_row("QP", f"mean {report.qp.mean:.1f}, {report.qp.min} to {report.qp.max}")
     table.add_row("packet loss", f"{100 * report.loss:.2f} %")
+    repair = report.repair
+    table.add_row(
+        "parity / rebuilt / sent again / probes",
+        f"{repair.parity} / {repair.recovered} / {repair.resent} / {repair.probes} packets",
+    )
     if report.psnr_y_db is not None:
         psnr = report.psnr_y_db
         table.add_row("PSNR-Y, presented to captured", f"mean {psnr.mean:.2f}, min {psnr.min:.2f} dB")

@@ -1,43 +1,41 @@
-"""Target bitrate -> bytes for the next frame -> base QP (`docs/rate-control.md`).
+"""Target bitrate -> bytes for the next frame -> QP (`docs/rate-control.md`).
 
-Bits follow QP log-linearly with a bend: `ln bytes = a + g(QP)`. The curve g is that of the codec and fixed; the level
-a is that of the content and learnt online, one for intra frames and one for each position in the quality cycle. A
-leaky bucket carries what was spent too much or too little into the next frames.
+A leaky bucket says how many bytes the frame may take, `server.rate_model` at which QP it takes them. A frame that
+misses by far can be coded again: `again` says at which QP.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from codec.layout import INTER_QP_ROWS, MAX_QP
-from codec.quality_cycle import LENGTH, inter_row
+from codec.quality_cycle import LENGTH
+from server.rate_model import CHANGE_UP_LN, SizeModel
 
-# ln of bits per pixel against QP row, averaged over the clips of the published rate-distortion table of the shipped
-# weights (docs/nano.md) at QP 8, 20, 32, 44 and 56, relative to QP 32; extended at the ends by the neighbouring slopes.
-_CURVE_QP = (0, 8, 20, 32, 44, 56, 71)
-_CURVE_LN = (-2.65, -1.95, -0.87, 0.0, 0.68, 1.12, 1.60)
-# ln bytes of a first intra and first inter frame at QP 32, per latent position; only the very first frames feel it.
-_FIRST_INTRA_LN, _FIRST_INTER_LN = 2.3, 1.2
-# How much of the newest observation enters the level of its position, and of the other positions.
-_GAIN_SAME, _GAIN_OTHERS = 0.5, 0.2
-# An intra frame may take this many frames' share: it pays back over the frames after it.
-_INTRA_SHARES = 6.0
-# The bucket is paid back over a third of a second, and never holds more than half a second either way.
-_PAYBACK_S, _BUCKET_S = 0.33, 0.5
-# Quality rises by at most this many QP steps a frame, so that one easy frame does not overshoot; it falls at once.
+OFFSETS = (0, 2, 0, 1, 0, 1, 0, 1)
+"""QP rows above the base by position in the cycle: a quarter of the codec's own cycle (codec.quality_cycle), whose
+largest frames take up to 7 times the mean, a quarter of a second of the link."""
+AGAIN_ABOVE = 1.5
+"""A frame is coded again when it is this many times its budget ..."""
+AGAIN_BELOW = 0.4
+"""... or less than this share of it, and less than half of what was predicted: the content has become easier."""
+
+# Shares of a cycle: the bytes that the offsets cost at a constant base, at 0.14 ln a row.
+_WEIGHTS = tuple(math.exp(0.14 * offset) for offset in OFFSETS)
+_SHARES = tuple(weight * LENGTH / sum(_WEIGHTS) for weight in _WEIGHTS)
+# An intra frame may take as long as this on the wire, or a share and a half where frames are far apart.
+_INTRA_S, _INTRA_SHARES = 0.1, 1.5
+# The bucket is paid back over a third of a second, and never holds more than half a second of debt or two frames of
+# credit: what the link did not carry in time is gone.
+_PAYBACK_S, _DEBT_S, _CREDIT_SHARES = 0.33, 0.5, 2.0
+# Whatever is owed, a frame may take this much of its share, and whatever is saved, not more than that.
+_LEAST, _MOST = 0.35, 1.3
+# Quality rises by at most this many rows a frame, so that one easy frame does not overshoot; it falls at once.
 _MAX_RISE = 4
-
-
-def curve(qp_row: float) -> float:
-    """g(QP), see above."""
-    for left in range(len(_CURVE_QP) - 2, -1, -1):
-        if qp_row >= _CURVE_QP[left] or left == 0:
-            q0, q1 = _CURVE_QP[left], _CURVE_QP[left + 1]
-            y0, y1 = _CURVE_LN[left], _CURVE_LN[left + 1]
-            return y0 + (y1 - y0) * (qp_row - q0) / (q1 - q0)
-    raise AssertionError
-
-
-_CURVE = tuple(curve(row) for row in range(INTER_QP_ROWS))
+# The base stays where it is while the best one is nearer than this.
+_HOLD_ROWS = 1.0
+# What a second try aims at, of the budget; how far up it may go; fewer rows of difference are not worth it.
+_AGAIN_AIM, _AGAIN_RISE, _AGAIN_ROWS = 0.9, 12, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +45,125 @@ class Choice:
     intra_qp: int
     inter_qp: int
     position: int
+    """In the cycle of `OFFSETS`."""
+    budget_bytes: float
+    """For an inter frame, everything that is sent for it."""
+    intra_budget_bytes: float
+    age: int
+    """Frames since the reference; 1 is the newest."""
+    first: tuple[int, float] | None = None
+    """Of a second try: row and ln bytes of the first."""
+
+    @property
+    def base_qp(self) -> int:
+        """Without the offset of the position: how good the picture is."""
+        return max(0, self.inter_qp - OFFSETS[self.position])
 
 
 class RateController:
-    """One per encode. Not thread-safe; time enters through the frame rate only.
+    """One per encode. Not thread-safe; time enters through the frame rate only."""
 
-    positions: latent positions of a picture, for the first guess.
-    """
-
-    def __init__(self, *, positions: int) -> None:
-        self._intra_level = _FIRST_INTRA_LN + math.log(positions)
-        self._levels = [_FIRST_INTER_LN + math.log(positions)] * LENGTH
+    def __init__(self, positions: int) -> None:
+        """positions: latent positions of a picture, for the first guess."""
+        self._model = SizeModel(positions=positions)
         self._debt_bytes = 0.0
         self._position = 0
         self._last_base = MAX_QP // 2
 
-    def choose(self, *, target_bps: float, fps: float) -> Choice:
-        """QP rows for the next frame. target_bps > 0; fps: frames a second that are really coded."""
+    def resize(self, positions: int) -> None:
+        """Pictures have another size from now on."""
+        self._model.resize(positions)
+
+    def choose(self, *, target_bps: float, fps: float, age: int = 1) -> Choice:
+        """QP rows for the next frame. target_bps > 0: what frames may use; fps: frames a second that are really coded.
+
+        age: frames since the reference.
+        """
         share = target_bps / 8 / fps
-        limit = target_bps / 8 * _BUCKET_S
-        self._debt_bytes = min(max(self._debt_bytes, -limit), limit)
-        repay = self._debt_bytes / max(1.0, _PAYBACK_S * fps)
-        budget = max(share - repay, share * 0.2)
-        base = self._largest(budget, [inter_row(qp, self._position) for qp in range(MAX_QP + 1)])
-        base = min(base, self._last_base + _MAX_RISE)
-        intra = self._largest_intra(max(share - repay, share * 0.5) * _INTRA_SHARES)
-        return Choice(intra, inter_row(base, self._position), self._position)
+        debt = min(max(self._debt_bytes, -_CREDIT_SHARES * share), target_bps / 8 * _DEBT_S)
+        repay = debt / max(1.0, _PAYBACK_S * fps)
+        weight = _SHARES[self._position]
+        budget = share * min(max(weight - repay / share, _LEAST), weight * _MOST)
+        intra_budget = max(max(_INTRA_S * target_bps / 8, _INTRA_SHARES * share) - repay, _LEAST * share)
+        return Choice(
+            intra_qp=_largest(self._model.intra, math.log(intra_budget), MAX_QP),
+            inter_qp=self._row(math.log(budget), age),
+            position=self._position,
+            budget_bytes=budget,
+            intra_budget_bytes=intra_budget,
+            age=age,
+        )
+
+    def again(self, choice: Choice, *, size_bytes: int, qp: int, intra: bool) -> Choice | None:
+        """Rows for coding the same picture once more, when this first try misses its budget by far; else None.
+
+        qp: the row it was coded at. The first try is not to be told to `on_coded`.
+        """
+        if choice.first is not None:
+            return None
+        seen = math.log(max(size_bytes, 1))
+        budget = math.log(choice.intra_budget_bytes if intra else choice.budget_bytes)
+        aim = budget + math.log(_AGAIN_AIM)
+        model = self._model
+        miss = seen - (model.intra(qp) if intra else model.inter(qp, position=choice.position, age=choice.age))
+
+        def other(row: int) -> float:
+            if intra:
+                return seen + model.intra(row) - model.intra(qp)
+            if miss > CHANGE_UP_LN:
+                return model.cut(row, seen=seen, seen_row=qp)
+            return seen + model.inter(row, position=choice.position, age=choice.age) - (seen - miss)
+
+        if seen > budget + math.log(AGAIN_ABOVE):
+            row = _largest(other, aim, qp)
+        elif seen < budget + math.log(AGAIN_BELOW) and miss < -math.log(2):
+            row = _largest(other, aim, min(qp + _AGAIN_RISE, MAX_QP))
+        else:
+            return None
+        if abs(row - qp) < _AGAIN_ROWS:
+            return None
+        return replace(choice, intra_qp=min(row, MAX_QP), inter_qp=row, first=(qp, seen))
 
     def on_coded(self, choice: Choice, *, size_bytes: int, qp: int, intra: bool, target_bps: float, fps: float) -> None:
         """What came out of the frame that `choice` was for. size_bytes: everything that is sent for it."""
-        seen = math.log(max(size_bytes, 1)) - _CURVE[qp]
+        seen = math.log(max(size_bytes, 1))
         if intra:
-            self._intra_level += _GAIN_SAME * (seen - self._intra_level)
+            self._model.on_intra(qp, seen)
+            # The first inter frame may be as good as the intra frame, whatever was before.
+            self._last_base = qp
         else:
-            difference = seen - self._levels[choice.position]
-            for position in range(LENGTH):
-                gain = _GAIN_SAME if position == choice.position else _GAIN_OTHERS
-                self._levels[position] += gain * difference
-            self._last_base = qp - (inter_row(0, choice.position))
+            if choice.first is not None:
+                self._model.on_two(*choice.first, qp, seen)
+            self._model.on_inter(qp, seen, position=choice.position, age=choice.age)
+            self._last_base = max(0, qp - OFFSETS[choice.position])
         self._position = (self._position + 1) % LENGTH
-        self._debt_bytes += size_bytes - target_bps / 8 / fps
+        share = target_bps / 8 / fps
+        debt = self._debt_bytes + size_bytes - share * _SHARES[choice.position]
+        # Where QP is at its end, or held down on purpose, nothing is saved up.
+        self._debt_bytes = min(max(debt, -_CREDIT_SHARES * share), target_bps / 8 * _DEBT_S)
 
-    def _largest(self, budget: float, rows: list[int]) -> int:
-        level = self._levels[self._position]
-        limit = math.log(budget)
-        return max((qp for qp, row in enumerate(rows) if level + _CURVE[row] <= limit), default=0)
+    def _row(self, budget: float, age: int) -> int:
+        """The row of an inter frame; budget in ln bytes."""
+        offset = OFFSETS[self._position]
 
-    def _largest_intra(self, budget: float) -> int:
-        limit = math.log(budget)
-        return max((qp for qp in range(MAX_QP + 1) if self._intra_level + _CURVE[qp] <= limit), default=0)
+        def predicted(row: int) -> float:
+            return self._model.inter(row, position=self._position, age=age)
+
+        top = INTER_QP_ROWS - 1
+        best = _largest(predicted, budget, top)
+        # Between two rows the nearer one.
+        if best < top:
+            below, above = predicted(best), predicted(best + 1)
+            exact = best + min(max((budget - below) / max(above - below, 1e-6), -1.0), 1.0)
+        else:
+            exact = float(best)
+        base = exact - offset
+        if abs(base - self._last_base) < _HOLD_ROWS:
+            base = self._last_base
+        base = min(round(base), self._last_base + _MAX_RISE)
+        return min(max(base + offset, 0), top)
+
+
+def _largest(predicted: Callable[[int], float], limit: float, top: int) -> int:
+    """The largest row up to `top` whose prediction fits, or 0."""
+    return next((row for row in range(top, 0, -1) if predicted(row) <= limit), 0)

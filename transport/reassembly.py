@@ -1,25 +1,28 @@
 """Puts media packets back together into frames, in frame id order, and gives up on time.
 
-    on_packet(packet) ... -> poll() -> FrameReady (intact or with holes) | FrameLost
+    on_packet(data or parity packet) ... -> poll() -> FrameReady (intact or with holes) | FrameLost
 
 A frame leaves when the first of these holds; whatever is older leaves with it as lost, because nothing later may be
 coded from it in time:
 
-* it is complete and intra, or complete and its reference has left already;
-* its deadline (first packet + `deadline_s`) has passed: whole, damaged, or lost where the prologue is missing;
+* it is complete (parity counts) and intra, or complete and its reference has left already;
+* its deadline (first packet + `wait_s`) has passed: whole, damaged, or lost where the prologue is missing;
 * a newer intra frame is complete: lost, superseded.
 
-Memory: at most `max_frames` frames under way, each at most `max_frame_bytes`; a newcomer pushes out the oldest.
+Memory: at most `max_frames` frames under way, each at most `max_frame_bytes`, parity included; a newcomer pushes out
+the oldest.
 """
 
-from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from transport.partial_frame import PartialFrame, Taken
 from transport.serial import Unwrapper, serial_distance
-from transport.wire import MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, PROLOGUE_BYTES, MediaPacket, decode_prologue
+from transport.wire import MAX_FRAME_BYTES, PROLOGUE_BYTES, MediaPacket, ParityPacket, decode_prologue
 
+_UNSEEN_REACH = 64
+"""At the start nothing tells which frames before the reference of the first one are missing: so many ids."""
 HOLE_END = MAX_FRAME_BYTES
 """End of a hole that reaches to the end of the frame, whose size nobody knows: beyond any frame."""
 
@@ -53,8 +56,13 @@ class FrameReady:
     holes: tuple[tuple[int, int], ...]
     """Byte ranges [start, end) of the coded frame that are missing, ascending. A missing tail ends at `HOLE_END`."""
     packets: int
-    """Packets that came in."""
+    """Data packets that came in."""
     packets_missing: int
+    """Data packets that neither came in nor could be rebuilt."""
+    recovered: int
+    """Data packets rebuilt from parity."""
+    resent: int
+    """Of `packets`, those that had been asked for again."""
 
     @property
     def intact(self) -> bool:
@@ -75,12 +83,21 @@ class ReassemblyStatistics:
     """Counts since the start, and how full it is now."""
 
     packets: int
-    """All that came in."""
+    """All that came in, parity included."""
+    parity: int
+    """Parity packets among them."""
+    spare: int
+    """Parity packets that were not needed any more."""
     duplicates: int
+    """Were here before, or had been rebuilt."""
     late: int
     """For a frame that has left already, or of an older stream config."""
     contradictory: int
-    """Did not fit the packets of the same frame before it, or the size limit."""
+    """Did not fit the packets of the same frame before it, or the size limit; parity from which nonsense came out."""
+    recovered: int
+    """Data packets rebuilt from parity, of the frames that left."""
+    resent: int
+    """Data packets of the frames that left which had been asked for again."""
     frames_intact: int
     frames_damaged: int
     frames_lost: int
@@ -89,83 +106,62 @@ class ReassemblyStatistics:
     max_frames: int
 
 
-@dataclass(slots=True)
-class _Partial:
-    """A frame under way. `parts` never overlap and lie in index order: `place` sees to it."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Packets that would still be of use: see `Reassembler.incomplete`."""
 
-    first: MediaPacket
-    first_received: float
-    indexes: list[int] = field(default_factory=list)
-    parts: dict[int, MediaPacket] = field(default_factory=dict)
-    completed: float | None = None
-    size: int = 0
-
-    def agrees(self, packet: MediaPacket) -> bool:
-        """Whether `packet` says the same about the frame as the first packet did, and its payload has a place."""
-        first = self.first
-        if (packet.data_count, packet.parity_count, packet.reference_id, packet.captured_us) != (
-            (first.data_count, first.parity_count, first.reference_id, first.captured_us)
-        ):
-            return False
-        position = bisect_left(self.indexes, packet.index)
-        below = self.parts[self.indexes[position - 1]] if position else None
-        above = self.parts[self.indexes[position]] if position < len(self.indexes) else None
-        return _fits_between(below, packet) and (above is None or _fits_between(packet, above))
-
-    def place(self, packet: MediaPacket, *, now: float) -> None:
-        self.indexes.insert(bisect_left(self.indexes, packet.index), packet.index)
-        self.parts[packet.index] = packet
-        self.size += len(packet.payload)
-        if len(self.parts) == self.first.data_count:
-            self.completed = now
-
-
-def _fits_between(below: MediaPacket | None, above: MediaPacket) -> bool:
-    """Whether the bytes between two packets are as many as the packets missing between them can hold."""
-    below_index, below_end = (-1, 0) if below is None else (below.index, below.payload_offset + len(below.payload))
-    missing = above.index - below_index - 1
-    return missing <= above.payload_offset - below_end <= missing * MAX_PAYLOAD_BYTES
+    first_id: int
+    last_id: int
+    """Of the frames `first_id` .. `last_id` (u32; one frame, or a stretch of which nothing came in)."""
+    missing: int | None
+    """So many packets of it would do. None: nothing is known of these frames but that one is waited for."""
+    until: float
+    """Client clock: of no use if they come later."""
 
 
 class Reassembler:
     """Collects packets; see the module's text for what leaves when. Packets must be as `parse_media` lets them pass."""
 
-    def __init__(
-        self, *, deadline_s: float = 0.1, max_frames: int = 16, max_frame_bytes: int = MAX_FRAME_BYTES
-    ) -> None:
-        """`deadline_s`: how long a frame may take from its first packet; the default is three frames at 30 fps."""
-        self._deadline_s = deadline_s
+    def __init__(self, *, wait_s: float = 0.1, max_frames: int = 16, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        """`wait_s`: how long a frame may take from its first packet; the default is three frames at 30 fps."""
+        self.wait_s = wait_s
+        """May be set at any time; holds for frames under way too."""
         self._max_frames = max_frames
         self._max_frame_bytes = max_frame_bytes
         self._epoch: int | None = None
         self._ids = Unwrapper()
-        self._pending: dict[int, _Partial] = {}
+        self._newest_seen: int | None = None
+        self._pending: dict[int, PartialFrame] = {}
         self._last_out: int | None = None
         # Losses found between two polls. Bounded, for a caller that never polls.
         self._events: deque[FrameLost] = deque(maxlen=4 * max_frames)
-        self._packets = self._duplicates = self._late = self._contradictory = 0
+        self._packets = self._parity = self._late = self._recovered = self._resent = 0
+        self._taken = dict.fromkeys(Taken, 0)
         self._intact = self._damaged = self._lost = 0
 
-    def on_packet(self, packet: MediaPacket, *, now: float) -> None:
+    def on_packet(self, packet: MediaPacket | ParityPacket, now: float) -> None:
         """Takes one packet. Poll afterwards: it may have completed a frame."""
         self._packets += 1
+        parity = isinstance(packet, ParityPacket)
+        self._parity += parity
         if self._epoch is None or serial_distance(self._epoch, packet.epoch, bits=8) > 0:
             self._start_epoch(packet.epoch)
         frame = self._ids.peek(packet.frame_id)
         if packet.epoch != self._epoch or (self._last_out is not None and frame <= self._last_out):
             self._late += 1
-        elif packet.payload_offset + len(packet.payload) > self._max_frame_bytes:
-            self._contradictory += 1
-        elif (partial := self._pending.get(frame)) is None:
-            self._add(packet, now=now)
-        elif partial.parts.get(packet.index, packet).payload != packet.payload:
-            self._contradictory += 1
-        elif packet.index in partial.parts:
-            self._duplicates += 1
-        elif not partial.agrees(packet):
-            self._contradictory += 1
-        else:
-            partial.place(packet, now=now)
+            return
+        if packet.payload_offset + (1 if parity else len(packet.payload)) > self._max_frame_bytes:
+            self._taken[Taken.CONTRADICTORY] += 1
+            return
+        partial = self._pending.get(frame)
+        if partial is None:
+            partial = self._start(packet, now)
+            if partial is None:
+                self._late += 1
+                return
+        contradictory = partial.contradictory
+        self._taken[partial.take(packet, now=now)] += 1
+        self._taken[Taken.CONTRADICTORY] += partial.contradictory - contradictory
 
     def poll(self, *, now: float) -> list[FrameReady | FrameLost]:
         """Frames that leave by `now`, ids ascending. Call after each packet and at `next_deadline`."""
@@ -175,7 +171,7 @@ class Reassembler:
             (f for f, p in self._pending.items() if p.completed is not None and p.first.reference_id is None),
             default=None,
         )
-        due = True
+        due = bool(self._pending)
         while due:
             due = False
             for frame in sorted(self._pending):
@@ -188,15 +184,47 @@ class Reassembler:
 
     def next_deadline(self) -> float | None:
         """When `poll` has something to say even if nothing comes in. None: nothing is under way."""
-        return min((p.first_received + self._deadline_s for p in self._pending.values()), default=None)
+        return min((p.first_received + self.wait_s for p in self._pending.values()), default=None)
+
+    @property
+    def last_out(self) -> int | None:
+        """Id of the newest frame that has left; nothing older is of use."""
+        return None if self._last_out is None else self._last_out & 0xFFFFFFFF
+
+    def incomplete(self, now: float) -> list[Wanted]:
+        """What frames under way still need beyond what may be on its way in the ordinary course, oldest first.
+
+        That is: packets missing after parity, less those of the frame that leave the server after what came in last
+        (until a newer frame has begun); and frames of which nothing came in but which another one waits for.
+        """
+        wanted = []
+        known = self._last_out
+        for frame in sorted(self._pending):
+            partial = self._pending[frame]
+            until = partial.first_received + self.wait_s
+            reference = self._reference(frame)
+            if until > now and reference is not None and (known is None or reference > known):
+                first = reference - _UNSEEN_REACH if known is None else known + 1
+                wanted.append(Wanted(first & 0xFFFFFFFF, reference & 0xFFFFFFFF, None, until))
+            known = frame
+            if partial.completed is None and until > now:
+                to_come = 0 if frame != self._newest_seen else partial.to_come()
+                missing = partial.missing() - to_come
+                if missing > 0:
+                    wanted.append(Wanted(partial.first.frame_id, partial.first.frame_id, missing, until))
+        return wanted
 
     def statistics(self) -> ReassemblyStatistics:
         """Counts so far."""
         return ReassemblyStatistics(
             packets=self._packets,
-            duplicates=self._duplicates,
+            parity=self._parity,
+            spare=self._taken[Taken.SPARE],
+            duplicates=self._taken[Taken.DUPLICATE],
             late=self._late,
-            contradictory=self._contradictory,
+            contradictory=self._taken[Taken.CONTRADICTORY],
+            recovered=self._recovered,
+            resent=self._resent,
             frames_intact=self._intact,
             frames_damaged=self._damaged,
             frames_lost=self._lost,
@@ -207,18 +235,20 @@ class Reassembler:
 
     def _start_epoch(self, epoch: int) -> None:
         self._events += [self._lose(frame, "epoch") for frame in sorted(self._pending)]
-        self._epoch, self._last_out, self._ids = epoch, None, Unwrapper()
+        self._epoch, self._last_out, self._newest_seen, self._ids = epoch, None, None, Unwrapper()
 
-    def _add(self, packet: MediaPacket, *, now: float) -> None:
+    def _start(self, packet: MediaPacket | ParityPacket, now: float) -> PartialFrame | None:
+        """The frame that this first packet of it belongs to; None: older than all of too many."""
         if len(self._pending) >= self._max_frames:
             oldest = min(self._pending)
             if self._ids.peek(packet.frame_id) < oldest:
-                self._late += 1
-                return
+                return None
             self._events.append(self._lose(oldest, "overflow"))
             self._last_out = oldest
-        partial = self._pending[self._ids.unwrap(packet.frame_id)] = _Partial(packet, now)
-        partial.place(packet, now=now)
+        frame = self._ids.unwrap(packet.frame_id)
+        self._newest_seen = frame if self._newest_seen is None else max(frame, self._newest_seen)
+        partial = self._pending[frame] = PartialFrame(packet, now=now, max_bytes=self._max_frame_bytes)
+        return partial
 
     def _due(self, frame: int, *, now: float, newest_intra: int | None) -> Literal["ready"] | LossReason | None:
         partial = self._pending[frame]
@@ -226,17 +256,20 @@ class Reassembler:
             return "ready"
         if newest_intra is not None and frame < newest_intra:
             return "superseded"
-        if now < partial.first_received + self._deadline_s:
+        if now < partial.first_received + self.wait_s:
             return None
         return "ready" if 0 in partial.parts else "incomplete"
 
-    def _reference_left(self, frame: int) -> bool:
-        """Whether waiting for the reference is over: there is none, or it left, or something newer than it did."""
+    def _reference(self, frame: int) -> int | None:
         first = self._pending[frame].first
         if first.reference_id is None:
-            return True
-        reference = frame - serial_distance(first.reference_id, first.frame_id)
-        return self._last_out is not None and reference <= self._last_out
+            return None
+        return frame - serial_distance(first.reference_id, first.frame_id)
+
+    def _reference_left(self, frame: int) -> bool:
+        """Whether waiting for the reference is over: there is none, or it left, or something newer than it did."""
+        reference = self._reference(frame)
+        return reference is None or (self._last_out is not None and reference <= self._last_out)
 
     def _release(
         self, frame: int, reason: Literal["ready"] | LossReason, *, now: float
@@ -252,22 +285,22 @@ class Reassembler:
         self._lost += 1
         return FrameLost(self._pending.pop(frame).first.frame_id, reason)
 
-    def _finish(self, partial: _Partial, now: float) -> FrameReady:
+    def _finish(self, partial: PartialFrame, now: float) -> FrameReady:
         frame_bytes = bytearray()
         holes: list[tuple[int, int]] = []
         for index in partial.indexes:
-            part = partial.parts[index]
-            if part.payload_offset > len(frame_bytes):
-                holes.append((len(frame_bytes) - PROLOGUE_BYTES, part.payload_offset - PROLOGUE_BYTES))
-                frame_bytes += bytes(part.payload_offset - len(frame_bytes))
-            frame_bytes += part.payload
+            offset, payload = partial.parts[index]
+            if offset > len(frame_bytes):
+                holes.append((len(frame_bytes) - PROLOGUE_BYTES, offset - PROLOGUE_BYTES))
+                frame_bytes += bytes(offset - len(frame_bytes))
+            frame_bytes += payload
         if partial.indexes[-1] != partial.first.data_count - 1:
             holes.append((len(frame_bytes) - PROLOGUE_BYTES, HOLE_END))
         wait_us, encode_us = decode_prologue(frame_bytes)
-        if holes:
-            self._damaged += 1
-        else:
-            self._intact += 1
+        self._intact += not holes
+        self._damaged += bool(holes)
+        self._recovered += partial.recovered
+        self._resent += partial.resent
         first = partial.first
         return FrameReady(
             frame_id=first.frame_id,
@@ -276,11 +309,13 @@ class Reassembler:
             captured_us=first.captured_us,
             wait_us=wait_us,
             encode_us=encode_us,
-            sent_us=max(part.sent_us for part in partial.parts.values()),
+            sent_us=partial.sent_us,
             first_received=partial.first_received,
             received=now if partial.completed is None else partial.completed,
             data=bytes(frame_bytes[PROLOGUE_BYTES:]),
             holes=tuple(holes),
-            packets=len(partial.parts),
+            packets=partial.received,
             packets_missing=first.data_count - len(partial.parts),
+            recovered=partial.recovered,
+            resent=partial.resent,
         )

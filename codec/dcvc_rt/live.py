@@ -121,7 +121,7 @@ class LiveDecoder:
         height, width = self.layout.height, self.layout.width
         # A copy: on a GPU the next frame arrives in the same place.
         planes = decoded.code_values[:, :height, :width].copy()
-        return State(frame_id, Reference(decoded.state, 0)), DecodedFrame(planes, intra, qp, 1, 0)
+        return State(frame_id, Reference(decoded.state, 0)), DecodedFrame(planes, intra, qp, 1, ())
 
 
 def read_header(data: bytes, layout: Layout) -> tuple[bool, int, int, int]:

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import client.receiver
+from client.decode_queue import CAPACITY, MAX_FAILURES
 from client.decoder_worker import Configure, Configured, DecodeFailure, DecodeJob, DecodeResult
 from client.picture import Picture
-from client.receiver import DECODE_QUEUE, Receiver
+from client.receiver import Receiver
 from codec.arithmetic import Arithmetic
 from latentcast.control import Bye, Config, Error, Hello, parse_client_message
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.worker import Worker
+from transport.fec import NO_PROTECTION, protect
 from transport.packetiser import packetise
 from transport.wire import FrameAcks, FrameStatus, parse_feedback, stamp
 
@@ -89,12 +91,13 @@ class Session:
         self._seq = 0
 
     def configure(self) -> None:
+        self.peer.on_open()
         self.peer.on_control(CONFIG.model_dump_json())
         self.done(Configured())
 
     def send(self, frame_id: int, *, reference_id: int | None, epoch: int = CONFIG.epoch) -> None:
         """A whole frame comes in."""
-        for packet in packetise(
+        frame = packetise(
             bytes(200),
             [60, 130],
             frame_id=frame_id,
@@ -103,7 +106,8 @@ class Session:
             captured_us=1000,
             wait_us=0,
             encode_us=0,
-        ):
+        )
+        for packet in protect(frame, NO_PROTECTION):
             self.peer.on_media(stamp(packet, seq=self._seq, now_us=2000))
             self._seq += 1
 
@@ -112,7 +116,7 @@ class Session:
         self.receiver.on_result(result)
 
     def decoded(self, frame_id: int, *, intact: bool = True) -> None:
-        self.done(DecodeResult(frame_id, intra=False, qp=20, intact=intact, slices_missing=0, started_us=1, done_us=2))
+        self.done(DecodeResult(frame_id, intra=False, qp=20, intact=intact, missing_slices=(), started_us=1, done_us=2))
 
     @property
     def jobs(self) -> list[int]:
@@ -125,7 +129,7 @@ class Session:
         return parsed[-1]
 
     def status(self, frame_id: int) -> FrameStatus | None:
-        return dict(self.acks.acks).get(frame_id)
+        return {acked: status for acked, status, _ in self.acks.acks}.get(frame_id)
 
 
 @pytest.fixture(autouse=True)
@@ -177,9 +181,25 @@ async def test_a_picture_does_not_change_when_the_next_is_decoded() -> None:
 async def test_a_frame_of_another_config_is_not_given_to_the_decoder() -> None:
     session = Session()
     session.configure()
-    session.send(0, reference_id=None, epoch=CONFIG.epoch + 1)
+    session.send(0, reference_id=None, epoch=CONFIG.epoch - 1)
     assert session.jobs == []
     assert session.status(0) is FrameStatus.LOST
+    session.send(1, reference_id=None, epoch=CONFIG.epoch + 1)
+    assert session.jobs == [], "it waits for its config"
+    session.peer.on_control(CONFIG.model_copy(update={"epoch": CONFIG.epoch + 1}).model_dump_json())
+    session.done(Configured())
+    assert session.jobs == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_frame_that_was_with_the_decoder_when_the_config_changed_is_not_shown() -> None:
+    session = Session()
+    session.configure()
+    session.send(0, reference_id=None)
+    session.peer.on_control(CONFIG.model_copy(update={"epoch": CONFIG.epoch + 1, "width": 128}).model_dump_json())
+    session.decoded(0)
+    assert session.pictures == []
+    assert session.worker.jobs[-1] == Configure(128, HEIGHT, None)
 
 
 @pytest.mark.asyncio
@@ -197,20 +217,21 @@ async def test_frames_before_a_good_intra_frame_are_lost_and_one_is_asked_for() 
 
 
 @pytest.mark.asyncio
-async def test_a_decoder_that_falls_behind_drops_its_queue_and_starts_again_from_an_intra_frame() -> None:
+async def test_a_decoder_that_falls_behind_drops_its_queue_and_keeps_its_states() -> None:
     session = Session()
     session.configure()
     session.send(0, reference_id=None)
     session.decoded(0)
-    for frame_id in range(1, DECODE_QUEUE + 2):
+    for frame_id in range(1, CAPACITY + 2):
         session.send(frame_id, reference_id=frame_id - 1)
     assert session.receiver.counts.lost == 0, "one with the decoder, ten wait"
-    session.send(DECODE_QUEUE + 2, reference_id=DECODE_QUEUE + 1)
-    assert session.receiver.counts.lost == DECODE_QUEUE + 1
-    assert session.acks.waiting_for_intra
-    session.send(DECODE_QUEUE + 3, reference_id=None)
+    session.send(CAPACITY + 2, reference_id=CAPACITY + 1)
+    assert session.receiver.counts.lost == CAPACITY + 1
     session.decoded(1)
-    assert session.jobs == [0, 1, DECODE_QUEUE + 3]
+    assert session.status(CAPACITY + 2) is FrameStatus.LOST
+    assert not session.acks.waiting_for_intra
+    session.send(CAPACITY + 3, reference_id=1)
+    assert session.jobs == [0, 1, CAPACITY + 3]
 
 
 @pytest.mark.asyncio
@@ -226,19 +247,22 @@ async def test_an_intra_frame_makes_what_waits_before_it_history() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_reference_that_is_not_there_is_answered_by_asking_for_an_intra_frame() -> None:
+async def test_references_that_are_not_there_are_reported_and_at_last_an_intra_frame_is_asked_for() -> None:
     session = Session()
     session.configure()
     session.send(0, reference_id=None)
     session.decoded(0)
-    session.send(1, reference_id=0)
-    session.done(DecodeFailure(1, "the state of frame 0 is not there"))
-    assert session.status(1) is FrameStatus.LOST
+    for frame_id in range(1, MAX_FAILURES + 1):
+        assert not session.acks.waiting_for_intra
+        session.send(frame_id, reference_id=0)
+        session.done(DecodeFailure(frame_id, "the state of frame 0 is not there"))
+        assert session.status(frame_id) is FrameStatus.LOST
     assert session.acks.waiting_for_intra
-    session.send(2, reference_id=1)
-    assert session.jobs == [0, 1], "it builds on what is lost"
-    session.send(3, reference_id=None)
-    session.decoded(3)
+    jobs = session.jobs
+    session.send(MAX_FAILURES + 1, reference_id=0)
+    assert session.jobs == jobs, "nothing can be decoded"
+    session.send(MAX_FAILURES + 2, reference_id=None)
+    session.decoded(MAX_FAILURES + 2)
     assert not session.acks.waiting_for_intra
 
 

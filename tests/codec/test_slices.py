@@ -57,7 +57,7 @@ def test_every_slice_fits_and_decodes(kind: str, positions: int, max_bytes: int,
     assert sum(piece.positions for piece in slices) == positions
     decoded, damaged = coder(max_bytes).decode(slices, rows)
     np.testing.assert_array_equal(decoded, symbols)
-    assert damaged == 0
+    assert damaged == ()
 
 
 @pytest.mark.parametrize("kind", ["latents", "noise"])
@@ -81,7 +81,7 @@ def test_lost_slices_cost_their_own_positions_only(kind: str, positions: int, se
     lost = data.draw(st.sets(st.integers(0, len(slices) - 1)), label="lost")
     received = [Slice(piece.positions, None if i in lost else piece.data) for i, piece in enumerate(slices)]
     decoded, damaged = coder(300).decode(received, rows)
-    assert damaged == len(lost)
+    assert damaged == tuple(sorted(lost))
     at = 0
     for i, piece in enumerate(slices):
         end = at + piece.positions * LATENT_CHANNELS
@@ -104,7 +104,7 @@ def test_a_damaged_slice_counts_as_missing(damage: str) -> None:
         "nothing": b"",
     }[damage]
     decoded, damaged = coder(300).decode([*slices[:2], Slice(victim.positions, bad), *slices[3:]], rows)
-    assert damaged == 1
+    assert damaged == (2,)
     begin = sum(piece.positions for piece in slices[:2]) * LATENT_CHANNELS
     end = begin + victim.positions * LATENT_CHANNELS
     assert not decoded[begin:end].any()

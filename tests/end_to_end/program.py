@@ -161,7 +161,7 @@ class BareClient:
         if isinstance(packet, MediaPacket):
             self.frames[packet.frame_id] = packet.reference_id is None
             # A viewer that acknowledges nothing is soon held back.
-            acks = FrameAcks(False, packet.frame_id, ((packet.frame_id, FrameStatus.INTACT),))
+            acks = FrameAcks(False, packet.frame_id, ((packet.frame_id, FrameStatus.INTACT, ()),))
             self.peer.send_feedback(acks.to_bytes())
 
     async def connect(self) -> None:

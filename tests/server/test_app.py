@@ -29,7 +29,7 @@ class IdleStream(Stream):
 
     def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
         super().__init__(settings, lag=lag, on_failure=on_failure)
-        self._arithmetic = Arithmetic("0" * 32, "float32")
+        self.renditions[0].arithmetic = Arithmetic("0" * 32, "float32")
 
     @property
     def ready(self) -> bool:
@@ -175,7 +175,7 @@ async def test_the_list_of_streams_tells_what_there_is_to_watch() -> None:
 @pytest.mark.asyncio
 async def test_metrics_are_in_prometheus_format_with_the_stream_as_their_only_label() -> None:
     async with serving() as client:
-        streams[0].coded.frames = 12
+        streams[0].renditions[0].coded.frames = 12
         response = await client.get("/metrics")
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         families = {family.name: family for family in text_string_to_metric_families(await response.text())}

@@ -1,10 +1,11 @@
-"""Three slots between capture and encoder: the newest wins, and nobody sees a picture that is being written."""
+"""Slots between capture and encoders: the newest wins, and nobody sees a picture that is being written."""
 
 import threading
 
 import numpy as np
+import pytest
 
-from server.frame_slots import CapturedFrame, FrameSlots
+from server.frame_slots import CapturedFrame, FrameSlots, slot_views
 
 WIDTH, HEIGHT = 64, 64
 
@@ -42,22 +43,24 @@ def test_the_picture_with_the_encoder_is_never_written_to() -> None:
     slots.close()
 
 
-def test_three_threads_never_see_a_torn_or_older_picture() -> None:
-    slots = FrameSlots(width=WIDTH, height=HEIGHT)
+@pytest.mark.parametrize("holders", [1, 3])
+def test_no_thread_sees_a_torn_or_older_picture(holders: int) -> None:
+    slots = FrameSlots(width=WIDTH, height=HEIGHT, holders=holders)
     frames = 3000
     done = threading.Event()
     faults: list[str] = []
-    seen: list[int] = []
+    seen_by: list[list[int]] = [[] for _ in range(holders)]
 
     def capture() -> None:
         for frame_id in range(frames):
             put(slots, frame_id)
         done.set()
 
-    def encode() -> None:
+    def encode(holder: int) -> None:
+        seen = seen_by[holder]
         while True:
             last = done.is_set()
-            frame = slots.take()
+            frame = slots.take(holder)
             if frame is None:
                 if last:
                     return
@@ -68,7 +71,7 @@ def test_three_threads_never_see_a_torn_or_older_picture() -> None:
             if seen and frame.frame_id <= seen[-1]:
                 faults.append(f"frame {frame.frame_id} after {seen[-1]}")
             seen.append(frame.frame_id)
-            slots.release()
+            slots.release(holder)
 
     def watch() -> None:
         while not done.is_set():
@@ -76,13 +79,61 @@ def test_three_threads_never_see_a_torn_or_older_picture() -> None:
             if not 0 <= statistics.captured - statistics.taken - statistics.dropped <= 1:
                 faults.append(f"counters disagree: {statistics}")
 
-    threads = [threading.Thread(target=target) for target in (capture, encode, watch)]
+    threads = [
+        threading.Thread(target=capture),
+        threading.Thread(target=watch),
+        *(threading.Thread(target=encode, args=(holder,)) for holder in range(holders)),
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert faults == []
-    assert seen[-1] == frames - 1, "the newest picture always comes through"
+    assert {seen[-1] for seen in seen_by} == {frames - 1}, "the newest picture always comes through"
     statistics = slots.statistics()
     assert statistics.taken + statistics.dropped == statistics.captured == frames
     slots.close()
+
+
+def test_each_holder_takes_the_newest_it_has_not_taken_yet() -> None:
+    slots = FrameSlots(width=WIDTH, height=HEIGHT, holders=2)
+    put(slots, 0)
+    first = slots.take(0)
+    put(slots, 1)
+    second = slots.take(1)
+    assert first is not None
+    assert second is not None
+    assert (first.frame_id, second.frame_id) == (0, 1)
+    slots.release(1)
+    assert slots.take(1) is None, "nothing is handed out twice"
+    put(slots, 2)
+    put(slots, 3)
+    slots.release(0)
+    both = slots.take(0), slots.take(1)
+    assert [frame and frame.frame_id for frame in both] == [3, 3], "several may read the same picture"
+    statistics = slots.statistics()
+    assert (statistics.captured, statistics.taken, statistics.dropped, statistics.newest_id) == (4, 3, 1, 3)
+    slots.close()
+
+
+def test_a_holder_that_keeps_its_picture_stops_nobody() -> None:
+    slots = FrameSlots(width=WIDTH, height=HEIGHT, holders=3)
+    assert slots.count == 5
+    put(slots, 7)
+    slow = slots.take(2)
+    assert slow is not None
+    for frame_id in range(8, 30):
+        put(slots, frame_id)
+        quick = slots.take(0)
+        assert quick is not None
+        assert quick.frame_id == frame_id
+        slots.release(0)
+    # Seen from the other process, which is told the number of slots.
+    views = slot_views(slots.buffer, width=WIDTH, height=HEIGHT, slots=slots.count)
+    assert (views[slow.slot] == 7).all()
+    slots.close()
+
+
+def test_slots_that_nobody_takes_from_are_refused() -> None:
+    with pytest.raises(ValueError, match="0 holders"):
+        FrameSlots(width=WIDTH, height=HEIGHT, holders=0)

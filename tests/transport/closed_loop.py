@@ -1,34 +1,41 @@
-"""A sender and a receiver over two simulated links, in simulated time: what the server and the client do, in short.
+"""A paced source, the bandwidth estimator and a receiver's arrival record over two simulated links, in simulated time.
 
-frames at the target rate -> packetiser -> pacer -> stamp -> forward link -> parser -> arrivals and reassembly
-estimator <- parser <- backward link <- arrival reports
+frames at the target rate -> pacer -> forward link -> arrivals
+estimator <- backward link <- arrival reports
+
+Packets carry their sequence number and nothing else: what is in a frame does not matter here.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from transport.arrivals import ArrivalRecorder
-from transport.bandwidth import BandwidthEstimator
+from transport.bandwidth import BandwidthEstimator, BandwidthState, ProbePlan
 from transport.netsim import Link
-from transport.pacer import Pacer
-from transport.packetiser import packetise
-from transport.reassembly import FrameReady, Reassembler
-from transport.wire import ArrivalReport, MediaPacket, parse_feedback, parse_media, stamp
+from transport.pacer import Departure, Pacer
+from transport.wire import ArrivalReport
 
-_TICK_S = 0.002
+_TICK_S = 0.001
+_SAMPLE_S = 0.05
 _CLIENT_CLOCK_AHEAD_US = 7_000_000_123
+_PACKET_BYTES = 1150
+_HEADER_BYTES = 40
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One moment of a run, taken every 50 ms."""
 
     time: float
     target_bps: float
-    queue_ms: float
-    """True queue, from the packets that came out since the last sample: their delay above the link's own."""
     loss: float
+    media_bytes: int
+    """Sent since the sample before."""
+    probe_bytes: int
+    """Sent since the sample before."""
+    state: BandwidthState
 
 
 @dataclass
@@ -39,29 +46,31 @@ class ClosedLoop:
     backward: Link
     estimator: BandwidthEstimator
     fps: float = 30.0
-    use: float = 0.95
+    use: float = 1.0
     """Share of the target that the encoder uses."""
     cap_bps: float = float("inf")
     """What the content needs: the encoder never uses more."""
     paced: bool = True
     base_delay_s: float = 0.0
+    seed: int = 1
     feedback_lost: bool = False
     samples: list[Sample] = field(default_factory=list)
-    frames: list[FrameReady] = field(default_factory=list)
     packet_delays_ms: list[tuple[float, float]] = field(default_factory=list)
-    """(arrival, one-way delay) of every packet that came in."""
+    """(arrival, one-way delay above the base) of every packet that came in, media only."""
+    frames: list[float] = field(default_factory=list)
+    """When frames were complete."""
 
     def __post_init__(self) -> None:
         self.now = 0.0
-        self._pacer = Pacer()
+        self.pacer = Pacer()
         self._recorder = ArrivalRecorder()
-        self._reassembler = Reassembler()
-        self._random = random.Random(1)
-        self._seq = 0
-        self._frame_id = 0
+        self._random = random.Random(self.seed)
+        self._seq = self._frame_id = 0
         self._next_frame = self._next_sample = 0.0
-        self._worst_queue_ms = 0.0
-        self._sent_at: dict[int, float] = {}
+        self._media_bytes = self._probe_bytes = 0
+        self._sent: dict[int, tuple[float, int | None]] = {}
+        self._missing: dict[int, int] = {}
+        self._reports: dict[bytes, ArrivalReport] = {}
 
     def run(self, seconds: float, *, each_tick: Callable[[float], None] | None = None) -> None:
         """Lets so much time go by."""
@@ -81,58 +90,87 @@ class ClosedLoop:
         samples = self.between(start, end)
         return sum(s.target_bps for s in samples) / len(samples)
 
+    def media_bps(self, start: float, end: float) -> float:
+        """Media sent over a stretch of time, without probes."""
+        return sum(s.media_bytes for s in self.between(start, end)) * 8 / (end - start)
+
+    def probe_bps(self, start: float, end: float) -> float:
+        """Probes sent over a stretch of time."""
+        return sum(s.probe_bytes for s in self.between(start, end)) * 8 / (end - start)
+
     def delay_ms(self, start: float, end: float, *, share: float) -> float:
         """Percentile of the one-way delay above the base delay of packets that arrived in a stretch of time."""
         delays = sorted(d for t, d in self.packet_delays_ms if start <= t < end)
         return delays[min(int(len(delays) * share), len(delays) - 1)]
+
+    def longest_stall_s(self, start: float, end: float) -> float:
+        """Longest time without a complete frame."""
+        times = [start, *(t for t in self.frames if start <= t < end), end]
+        return max(b - a for a, b in pairwise(times))
 
     def _step(self) -> None:
         now = self.now
         if now >= self._next_frame:
             self._next_frame += 1 / self.fps
             self._send_frame(now)
-        for packet in self._pacer.poll(now):
-            self._sent_at[self._seq] = now
-            data = stamp(packet, seq=self._seq, now_us=round(now * 1e6))
-            self.estimator.on_sent(self._seq, len(data), now)
-            self.forward.send(data, now)
-            self._seq += 1
+            plan = self.estimator.probe(now)
+            if plan is not None:
+                self.pacer.push_probe(_cluster(plan), plan=plan, now=now)
+        due = self.pacer.next_send_time()
+        if due is not None and due <= now:
+            for departure in self.pacer.poll(now):
+                self._depart(departure, now)
         for data, arrival in self.forward.poll(now):
-            packet_in = parse_media(data)
-            assert isinstance(packet_in, MediaPacket)
-            delay_ms = (arrival - self._sent_at.pop(packet_in.seq) - self.base_delay_s) * 1e3
-            self.packet_delays_ms.append((arrival, delay_ms))
-            self._worst_queue_ms = max(self._worst_queue_ms, delay_ms)
-            self._recorder.on_packet(packet_in.seq, round(arrival * 1e6) + _CLIENT_CLOCK_AHEAD_US)
-            self._reassembler.on_packet(packet_in, now=now)
-        self.frames += [event for event in self._reassembler.poll(now=now) if isinstance(event, FrameReady)]
+            self._arrive(data, arrival)
         while (report := self._recorder.poll(now)) is not None:
             if not self.feedback_lost:
-                self.backward.send(report.to_bytes(), now)
+                name = report.number.to_bytes(4)
+                self._reports[name] = report
+                self.backward.send(name + bytes(18 + 6 * len(report.entries)), now)
         for data, _ in self.backward.poll(now):
-            report_in = parse_feedback(data)
-            assert isinstance(report_in, ArrivalReport)
-            self.estimator.on_report(report_in, now)
+            self.estimator.on_report(self._reports[data[:4]], now)
         if now >= self._next_sample:
-            self._next_sample += 0.05
+            self._next_sample += _SAMPLE_S
             self.estimator.on_tick(now)
             statistics = self.estimator.statistics()
-            self.samples.append(Sample(now, statistics.target_bps, self._worst_queue_ms, statistics.loss))
-            self._worst_queue_ms = 0.0
+            sizes = (self._media_bytes, self._probe_bytes)
+            self.samples.append(Sample(now, statistics.target_bps, statistics.loss, *sizes, statistics.state))
+            self._media_bytes = self._probe_bytes = 0
+
+    def _depart(self, departure: Departure, now: float) -> None:
+        seq, size = self._seq, len(departure.packet)
+        self._seq += 1
+        self._sent[seq] = (now, departure.frame_id)
+        if departure.frame_id is None:
+            self._probe_bytes += size
+        else:
+            self._media_bytes += size
+        self.estimator.on_sent(seq, size, now, probe=departure.probe)
+        self.forward.send(seq.to_bytes(4) + departure.packet[4:], now)
+
+    def _arrive(self, data: bytes, arrival: float) -> None:
+        seq = int.from_bytes(data[:4])
+        self._recorder.on_packet(seq, round(arrival * 1e6) + _CLIENT_CLOCK_AHEAD_US)
+        sent_at, frame_id = self._sent.pop(seq, (None, None))
+        if sent_at is None or frame_id is None:
+            return
+        self.packet_delays_ms.append((arrival, (arrival - sent_at - self.base_delay_s) * 1e3))
+        self._missing[frame_id] -= 1
+        if not self._missing[frame_id]:
+            del self._missing[frame_id]
+            self.frames.append(arrival)
 
     def _send_frame(self, now: float) -> None:
         bps = min(self.use * self.estimator.target_bps, self.cap_bps)
         size = max(20, int(bps / 8 / self.fps * self._random.uniform(0.8, 1.2)))
-        coded = bytes(size)
-        packets = packetise(
-            coded,
-            range(min(60, size), size, 300),
-            frame_id=self._frame_id,
-            reference_id=self._frame_id - 1 if self._frame_id else None,
-            epoch=0,
-            captured_us=round(now * 1e6),
-            wait_us=0,
-            encode_us=0,
-        )
-        if self._pacer.push(self._frame_id, packets, now=now, spread_s=0.6 / self.fps if self.paced else 0.0):
+        payload = _PACKET_BYTES - _HEADER_BYTES
+        count = max(1, round(size / payload + 0.49))
+        packets = [bytearray(size // count) for _ in range(count)]
+        if self.pacer.push(self._frame_id, packets, now=now, spread_s=0.6 / self.fps if self.paced else 0.0):
+            self._missing[self._frame_id] = count
             self._frame_id += 1
+
+
+def _cluster(plan: ProbePlan) -> list[bytearray]:
+    count = max(1, round(plan.size_bytes / plan.packet_bytes))
+    return [bytearray(plan.packet_bytes) for _ in range(count)]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from transport.pacer import Pacer
+from transport.bandwidth import ProbePlan
+from transport.pacer import Departure, Pacer
 
 
 def packets(count: int, *, size: int = 1000, tag: int = 0) -> list[bytearray]:
@@ -13,7 +14,7 @@ def drain(pacer: Pacer) -> list[tuple[float, int, int]]:
     """Polls exactly when asked to: (time, tag, index) of every packet."""
     out = []
     while (due := pacer.next_send_time()) is not None:
-        out += [(round(due, 6), packet[0], packet[1]) for packet in pacer.poll(due)]
+        out += [(round(due, 6), d.packet[0], d.packet[1]) for d in pacer.poll(due)]
     return out
 
 
@@ -113,3 +114,56 @@ def test_idle_earns_no_credit() -> None:
     pacer.push(2, packets(20), now=61.0, spread_s=0.02)
     assert len(pacer.poll(61.0)) == 1
     assert pacer.statistics().slipped_s == 0
+
+
+def kinds(departures: list[Departure]) -> str:
+    return "".join(d.kind[0] for d in departures)
+
+
+def test_repairs_leave_before_new_data_and_do_not_move_it() -> None:
+    pacer = Pacer()
+    pacer.push(7, packets(4, tag=1), now=1.0, spread_s=0.02)
+    assert pacer.push_repair(packets(2, tag=9), now=1.0) == 2
+    first = pacer.poll(1.0)
+    assert kinds(first) == "rd"
+    assert [d.frame_id for d in first] == [None, 7]
+    assert drain(pacer) == [(1.001, 9, 1), (1.005, 1, 1), (1.01, 1, 2), (1.015, 1, 3)]
+    assert pacer.statistics().repairs_sent == 2
+
+
+def test_a_flood_of_repairs_is_bounded_and_paced() -> None:
+    pacer = Pacer()
+    assert sum(pacer.push_repair(packets(64), now=1.0) for _ in range(100)) == 128
+    assert pacer.statistics().repairs_refused == 6400 - 128
+    assert len(pacer.poll(1.0)) == 1
+    assert drain(pacer)[-1][0] == pytest.approx(1.127)
+
+
+def test_a_cluster_waits_for_a_pause_and_keeps_to_its_rate() -> None:
+    pacer = Pacer()
+    plan = ProbePlan(id=3, rate_bps=8e6, size_bytes=4000)
+    pacer.push(1, packets(2, tag=1), now=1.0, spread_s=0.02)
+    assert pacer.push_probe(packets(4, tag=5), plan=plan, now=1.0)
+    assert not pacer.push_probe(packets(4, tag=6), plan=plan, now=1.0)
+    # Data at 1.0 and 1.01, then 1000 bytes a millisecond.
+    assert kinds(pacer.poll(1.0)) == "d"
+    (data, first) = pacer.poll(1.01)
+    assert (data.kind, first.kind, first.probe) == ("data", "probe", 3)
+    assert drain(pacer) == [(1.011, 5, 1), (1.012, 5, 2), (1.013, 5, 3)]
+    statistics = pacer.statistics()
+    assert (statistics.probes_sent, statistics.probes_refused) == (4, 4)
+
+
+def test_a_cluster_that_finds_no_pause_goes() -> None:
+    pacer = Pacer()
+    pacer.push(1, packets(50, tag=1), now=1.0, spread_s=0.3)
+    pacer.push_probe(packets(4), plan=ProbePlan(1, 8e6, 4000), now=1.0)
+    assert {tag for _, tag, _ in drain(pacer)} == {1}
+    assert pacer.statistics().probes_refused == 4
+
+
+def test_a_late_poll_does_not_turn_a_cluster_into_a_burst() -> None:
+    pacer = Pacer()
+    pacer.push_probe(packets(20), plan=ProbePlan(1, 8e6, 20000), now=1.0)
+    assert len(pacer.poll(1.0)) == 1
+    assert len(pacer.poll(1.015)) <= 2

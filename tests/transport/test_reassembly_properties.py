@@ -1,11 +1,15 @@
 """Packetise, then shuffle, repeat and drop, then reassemble: nothing is made up and nothing is lost but what was."""
 
+import random
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transport.fec import Protection, protect
 from transport.packetiser import MAX_SLICE_BYTES, packetise
 from transport.reassembly import HOLE_END, FrameLost, FrameReady, Reassembler
-from transport.wire import PROLOGUE_BYTES, MediaPacket, parse_media
+from transport.wire import MAX_BLOCK, PROLOGUE_BYTES, MediaPacket, ParityPacket, parse_media
 
 
 @st.composite
@@ -15,9 +19,9 @@ def packetised(draw: st.DrawFn) -> tuple[bytes, list[MediaPacket]]:
     slices = draw(st.lists(st.integers(0, MAX_SLICE_BYTES), max_size=8))
     coded = draw(st.randoms(use_true_random=False)).randbytes(head + sum(slices))
     offsets = [head + sum(slices[:i]) for i in range(len(slices))]
-    packets = packetise(coded, offsets, frame_id=9, reference_id=None, epoch=3, captured_us=1, wait_us=2, encode_us=3)
-    parsed = [packet for data in packets if isinstance(packet := parse_media(bytes(data)), MediaPacket)]
-    assert len(parsed) == len(packets)
+    frame = packetise(coded, offsets, frame_id=9, reference_id=None, epoch=3, captured_us=1, wait_us=2, encode_us=3)
+    parsed = [packet for data in frame.packets if isinstance(packet := parse_media(bytes(data)), MediaPacket)]
+    assert len(parsed) == len(frame.packets)
     for packet in parsed:
         start, end = packet.payload_offset, packet.payload_offset + len(packet.payload)
         for offset, size in zip(offsets, slices, strict=True):
@@ -48,7 +52,7 @@ def test_what_was_dropped_is_a_hole_and_nothing_else_is(
 ) -> None:
     coded, packets = frame
     kept = data.draw(st.permutations(data.draw(st.lists(st.sampled_from(packets), min_size=1))))
-    reassembler = Reassembler(deadline_s=0.1)
+    reassembler = Reassembler(wait_s=0.1)
     for packet in kept:
         reassembler.on_packet(packet, now=5.0)
     (event,) = reassembler.poll(now=5.2)
@@ -70,6 +74,36 @@ def test_what_was_dropped_is_a_hole_and_nothing_else_is(
     tail_is_missing = packets[-1].index not in present
     assert (bool(event.holes) and event.holes[-1][1] == HOLE_END) == tail_is_missing
     assert tail_is_missing or len(event.data) == len(coded)
+
+
+@given(st.integers(1, 60), st.integers(0, 6), st.integers(0, 2), st.data())
+@settings(deadline=None, max_examples=30)
+def test_parity_gives_back_exactly_what_was_sent_or_nothing(
+    count: int, parity: int, head_parity: int, data: st.DataObject
+) -> None:
+    rng = random.Random(data.draw(st.integers(0, 0xFFFF)))
+    sizes = [rng.randint(MAX_SLICE_BYTES // 2 + 1, MAX_SLICE_BYTES) for _ in range(count)]
+    coded = rng.randbytes(sum(sizes))
+    offsets = [sum(sizes[:i]) for i in range(1, count)]
+    frame = packetise(coded, offsets, frame_id=9, reference_id=None, epoch=3, captured_us=1, wait_us=2, encode_us=3)
+    sent = [parse_media(bytes(packet)) for packet in protect(frame, Protection(parity, head_parity))]
+    packets = [packet for packet in sent if isinstance(packet, MediaPacket | ParityPacket)]
+    assert len(packets) == len(sent)
+    lost = data.draw(st.sets(st.integers(0, len(packets) - 1), max_size=parity + 2))
+    kept = data.draw(st.permutations([packet for i, packet in enumerate(packets) if i not in lost]))
+    reassembler = Reassembler()
+    for packet in kept:
+        reassembler.on_packet(packet, now=5.0)
+    if len(frame.packets) <= MAX_BLOCK and len(lost) <= parity:
+        assert reassembler.incomplete(5.0) == []
+    for event in reassembler.poll(now=5.2):
+        if isinstance(event, FrameReady):
+            for start, end in pairwise([(0, 0), *event.holes, (len(event.data), 0)]):
+                assert event.data[start[1] : end[0]] == coded[start[1] : end[0]]
+            assert event.packets + event.recovered + event.packets_missing == len(frame.packets)
+            assert event.intact or len(lost) > parity or len(frame.packets) > MAX_BLOCK
+    statistics = reassembler.statistics()
+    assert statistics.contradictory == 0
 
 
 @given(

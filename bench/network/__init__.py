@@ -1,0 +1,1 @@
+"""The product on bad networks: declared conditions, scenarios in simulated time, and a relay for the real programs."""
