@@ -14,6 +14,20 @@ from typing import Annotated, Any
 import typer
 
 from latentcast import __version__
+from latentcast.cli_bench import bench
+from latentcast.cli_options import (
+    ConfigOption,
+    DeviceOption,
+    ImageOption,
+    PrecisionOption,
+    ProfileOption,
+    SizeOption,
+    SkipOption,
+    VerboseOption,
+    VideoOption,
+    parse_size,
+)
+from latentcast.cli_options import load_module as _module
 from latentcast.config import ServeSettings, Settings, ViewSettings, load_settings
 from latentcast.errors import LatentcastError, UserError
 
@@ -26,44 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Measure. Numbers in the README come from here.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
-
-SizeOption = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="Coded picture; the source is fitted into it.")
-]
-ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")]
-
-
-ProfileOption = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Codec: nano, or dcvc-rt, the paper's.")
-]
-DeviceOption = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
-PrecisionOption = Annotated[
-    str | None, typer.Option("--precision", metavar="NAME", help="Of nano on a CPU: auto, float32 or bfloat16.")
-]
-ImageOption = Annotated[
-    Path | None, typer.Option("--weights-image", metavar="FILE", help="cvpr2025_image.pth.tar, for dcvc-rt.")
-]
-VideoOption = Annotated[
-    Path | None, typer.Option("--weights-video", metavar="FILE", help="cvpr2025_video.pth.tar, for dcvc-rt.")
-]
-
-SkipOption = Annotated[
-    str, typer.Option("--skip-threshold", metavar="T", help="dcvc-rt: leave out smaller scales; a number, or none.")
-]
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`640x360` as (width, height). Raises UserError."""
-    if text is None:
-        return None
-    width, cross, height = text.lower().partition("x")
-    # Five digits are plenty, and only 0 to 9: isdigit alone also takes superscripts.
-    if not (cross and all(side.isascii() and side.isdigit() and len(side) <= 5 for side in (width, height))):
-        raise UserError(f"the size {text!r} was not understood; write width x height in pixels, such as 640x360.")
-    return int(width), int(height)
 
 
 def _log(verbose: bool) -> None:
@@ -81,11 +58,6 @@ def _precision(text: str | None) -> str:
     if text not in (None, "auto", "float32", "bfloat16"):
         raise UserError(f"there is no precision {text!r}; expected auto, float32 or bfloat16.")
     return text or "auto"
-
-
-def _module(name: str) -> Any:
-    """Import when needed; also keeps this folder from depending on the others when it is imported."""
-    return importlib.import_module(name)
 
 
 @app.command()
@@ -198,7 +170,13 @@ def demo(
     ] = None,
     size: SizeOption = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second. Default: the source's own.")] = None,
-    seconds: Annotated[float, typer.Option(help="How long to stream.", min=1.0)] = 20.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long to stream. Default: 20, or what the scenario says.", min=1.0)
+    ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(metavar="LINK", help='Conditions between the two: a scenario, or "rate=2M,delay=30ms,loss=5%".'),
+    ] = None,
     max_bitrate: Annotated[int, typer.Option(help="Upper limit of the rate, bit/s.")] = 1_000_000,
     headless: Annotated[bool, typer.Option("--headless", help="No window.")] = False,
     psnr: Annotated[bool, typer.Option("--psnr", help="Measure the PSNR of every presented picture.")] = False,
@@ -221,6 +199,7 @@ def demo(
         headless=headless,
         psnr=psnr,
         report=report,
+        link=link,
         codec={
             "profile": profile,
             "device": device,
@@ -321,130 +300,6 @@ def conformance(
 def doctor() -> None:
     """Check that this installation can code, decode and show, and say how fast."""
     _module("bench.doctor").run()
-
-
-@bench.command("speed")
-def bench_speed(
-    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "640x360",
-    frames: Annotated[int, typer.Option(min=20)] = 120,
-    qp: Annotated[int, typer.Option(min=0, max=63)] = 32,
-    profile: Annotated[list[str] | None, typer.Option(help="nano or dcvc-rt; may be repeated. Default: all.")] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="simd, onnx or torch; may be repeated.")] = None,
-    weights_image: ImageOption = None,
-    weights_video: VideoOption = None,
-    slow_size: Annotated[str, typer.Option(metavar="WxH", help="Of engines far from real time.")] = "320x180",
-    intra: Annotated[bool, typer.Option("--intra", help="The modules of intra frames too.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer frames and sizes.")] = False,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables as Markdown.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw cost against picture size as PNG.")] = None,
-) -> None:
-    """Encode and decode time, stage by stage and module by module, beside what this machine could do at most."""
-    _module("bench.speed").run(
-        size=parse_size(size),
-        frames=frames,
-        qp=qp,
-        profiles=profile or (),
-        engines=engine or (),
-        weights_image=weights_image,
-        weights_video=weights_video,
-        slow_size=parse_size(slow_size),
-        intra=intra,
-        quick=quick,
-        json=json,
-        markdown=markdown,
-        plot=plot,
-    )
-
-
-@bench.command("rd")
-def bench_rd(
-    clips: Annotated[
-        list[Path] | None, typer.Argument(metavar="CLIPS...", help="Videos or raw .yuv. Default: the demo clips.")
-    ] = None,
-    profile: Annotated[
-        list[str] | None, typer.Option(help="nano, nano:bfloat16, dcvc-rt or none; may be repeated.")
-    ] = None,
-    codec: Annotated[
-        list[str] | None, typer.Option(help="NAME[:PRESET][@POINTS]: x264, x265, svt-av1, vp9, or none.")
-    ] = None,
-    external: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="TOML file of an encoder; may be repeated.")
-    ] = None,
-    frames: Annotated[int, typer.Option(min=0, help="Frames of each clip, 0 for all.")] = 96,
-    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Shrink larger clips to fit.")] = None,
-    qp: Annotated[str | None, typer.Option(help="Base QPs of the profiles, such as 0,21,42,63.")] = None,
-    anchor: Annotated[str | None, typer.Option(help="Compare with this codec, or with vtm.")] = None,
-    device: DeviceOption = None,
-    weights_image: ImageOption = None,
-    weights_video: VideoOption = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the tables as Markdown.")] = None,
-    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the curves as PNGs there.")] = None,
-) -> None:
-    """Rate and distortion of our profiles beside other encoders, on any clips."""
-    _module("bench.rd.command").run(
-        clips=clips or (),
-        profiles=profile or (),
-        codecs=codec or (),
-        externals=external or (),
-        frames=frames,
-        size=parse_size(size),
-        points=None if qp is None else _module("bench.rd.selection").parse_points(qp),
-        anchor=anchor,
-        device=device or "cpu",
-        weights_image=weights_image,
-        weights_video=weights_video,
-        json=json,
-        markdown=markdown,
-        plots=plots,
-    )
-
-
-@bench.command("gpu")
-def bench_gpu(
-    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "1920x1080",
-    frames: Annotated[int, typer.Option(min=20)] = 200,
-    qp: Annotated[int, typer.Option(help="Base QP.", min=0, max=63)] = 32,
-    profile: Annotated[str, typer.Option(help="dcvc-rt or nano.")] = "dcvc-rt",
-    device: Annotated[str, typer.Option(help="cuda, or cpu to try the command out.")] = "cuda",
-    weights_image: ImageOption = None,
-    weights_video: VideoOption = None,
-    drift_frames: Annotated[int, typer.Option(min=0, help="Length of the chain held against drift.")] = 1000,
-    loopback_seconds: Annotated[float, typer.Option(min=0, help="How long to stream live; 0: not.")] = 10.0,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
-) -> None:
-    """Speed, memory, equality with the plain network, drift and live latency on a GPU."""
-    _module("codec.profiles").need_torch("bench gpu")
-    _module("bench.gpu").run(
-        size=parse_size(size),
-        frames=frames,
-        qp=qp,
-        profile=profile,
-        device=device,
-        weights_image=weights_image,
-        weights_video=weights_video,
-        drift_frames=drift_frames,
-        loopback_seconds=loopback_seconds,
-        json=json,
-    )
-
-
-@bench.command("fidelity")
-def bench_fidelity(
-    report: Annotated[Path, typer.Argument(metavar="DIR", help="Report folder of a demo of one file with --psnr.")],
-    source: Annotated[Path, typer.Argument(metavar="VIDEO", help="The file that was streamed.")],
-) -> None:
-    """Compare a demo's PSNR with that of plain encode and decode at the same QPs: what does the network path lose?"""
-    _module("bench.fidelity").run(report=report, source=source)
-
-
-@bench.command("startup")
-def bench_startup(
-    runs: Annotated[int, typer.Option(min=1)] = 5,
-) -> None:
-    """Time from `latentcast view` to the first picture, cold and after a reconnect; size of the base install."""
-    _module("bench.startup").run(runs=runs)
 
 
 def _version(value: bool) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import typer
 
+from latentcast.demo_link import others, read_link, relayed
 from latentcast.errors import LatentcastError, UserError
 from latentcast.report import read_report
 from latentcast.summary import print_summary
@@ -29,6 +30,7 @@ STOP_TIMEOUT_S = 5.0
 REPORT_TIMEOUT_S = 15.0
 # Beyond the seconds asked for: start-up of the viewer, and writing the report.
 SLACK_S = 45.0
+DEFAULT_SECONDS = 20.0
 
 
 def run_demo(
@@ -36,17 +38,22 @@ def run_demo(
     sources: tuple[str, ...],
     size: tuple[int, int] | None,
     fps: float | None,
-    seconds: float,
+    seconds: float | None,
     max_bitrate: int,
     headless: bool,
     psnr: bool,
     report: Path,
+    link: str | None = None,
     codec: Mapping[str, object] | None = None,
 ) -> None:
     """Stream for `seconds` and report into the folder `report`. codec: settings that both ends get, None left out.
 
-    Raises UserError when source, size or report folder cannot be used, LatentcastError when a process fails.
+    link: what lies between the two (`latentcast.demo_link`). seconds: None, 20 or what the scenario says.
+
+    Raises UserError when source, size, link or report folder cannot be used, LatentcastError when a process fails.
     """
+    plan = None if link is None else read_link(link)
+    seconds = seconds or (plan.seconds if plan is not None else None) or DEFAULT_SECONDS
     # A closed terminal or a `kill` ends the demo as Control-C does, with both processes and a summary.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -78,7 +85,12 @@ def run_demo(
         try:
             url = _announced_url(server)
             typer.echo(f"Streaming {', '.join(Path(name).name for name in chosen)} for {seconds:g} s")
-            _watch(url, *shared, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
+            with relayed(url, plan) as ways:
+                for way in ways[1:]:
+                    typer.echo(f"Viewer {way.name} watches from {way.join_s:g} s on")
+                with others(ways[1:], seconds=seconds, report=report, codec=shared):
+                    first = ways[0].url
+                    _watch(first, *shared, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
         finally:
             _stop(server)
     result = report / "report.json"
