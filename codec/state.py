@@ -7,6 +7,7 @@ on the wire names the state it was coded from. docs/recovery.md has the rules, a
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 RING_CAPACITY = 16
@@ -76,10 +77,10 @@ class StateRing:
         return len(self._states)
 
     def _evict(self) -> None:
-        if len(self._states) <= self._capacity:
+        excess = len(self._states) - self._capacity
+        if excess <= 0:
             return
-        old = list(self._states)[: -self._capacity]
-        for state_id in old:
+        for state_id in list(islice(self._states, excess)):
             if state_id not in self._pins and state_id != self._intra:
                 del self._states[state_id]
 

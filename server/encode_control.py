@@ -88,6 +88,7 @@ class EncodeControl:
         self._ring.clear()
         self._order_of.clear()
         self._intra_frame = None
+        self._last_intra = float("-inf")
 
     def decide(
         self,

@@ -150,7 +150,7 @@ class RateController:
             return self._model.inter(row, position=self._position, age=age)
 
         top = INTER_QP_ROWS - 1
-        best = _largest(predicted, budget, top)
+        best = self._model.largest_inter(budget, position=self._position, age=age)
         # Between two rows the nearer one.
         if best < top:
             below, above = predicted(best), predicted(best + 1)

@@ -117,6 +117,18 @@ class SizeModel:
         """Prediction for an inter frame."""
         return self._plain(row, position, age) + self._saved(row, age) * self._thrift
 
+    def largest_inter(self, limit: float, *, position: int, age: int) -> int:
+        """The largest row whose `inter` is not above `limit`, or 0."""
+        held = self._held(age)
+        for row in range(INTER_QP_ROWS - 1, 0, -1):
+            plain = self._plain(row, position, age)
+            if plain > limit and (held is None or row >= held):
+                # To be better than the reference costs something on top.
+                continue
+            if plain + self._saved(row, age) * self._thrift <= limit:
+                return row
+        return 0
+
     def intra(self, row: int) -> float:
         """Prediction for an intra frame."""
         return self.intra_level + INTRA_CURVE[row]

@@ -165,18 +165,16 @@ class Pacer:
 
     def next_send_time(self) -> float | None:
         """When the next packet is due. None: nothing is queued."""
-        times = []
-        if self._repairs:
-            times.append(self._next_repair_s)
-        if self._queue:
-            times.append(self._queue[0][0] + self._slip_s)
+        time = self._queue[0][0] + self._slip_s if self._queue else None
+        if self._repairs and (time is None or self._next_repair_s < time):
+            time = self._next_repair_s
         cluster = self._cluster
         if cluster is not None:
             if cluster.next_s is not None:
-                times.append(cluster.next_s)
-            elif not self._queue and not self._repairs:
-                times.append(cluster.pushed_at)
-        return min(times, default=None)
+                return cluster.next_s if time is None else min(time, cluster.next_s)
+            if time is None:
+                return cluster.pushed_at
+        return time
 
     def backlog_s(self, now: float) -> float:
         """Time until the last packet of a frame that is queued will have left, >= 0."""

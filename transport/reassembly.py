@@ -167,10 +167,11 @@ class Reassembler:
         """Frames that leave by `now`, ids ascending. Call after each packet and at `next_deadline`."""
         out: list[FrameReady | FrameLost] = [*self._events]
         self._events.clear()
-        newest_intra = max(
-            (f for f, p in self._pending.items() if p.completed is not None and p.first.reference_id is None),
-            default=None,
-        )
+        newest_intra = None
+        for frame, partial in self._pending.items():
+            complete_intra = partial.completed is not None and partial.first.reference_id is None
+            if complete_intra and (newest_intra is None or frame > newest_intra):
+                newest_intra = frame
         due = bool(self._pending)
         while due:
             due = False
@@ -184,7 +185,9 @@ class Reassembler:
 
     def next_deadline(self) -> float | None:
         """When `poll` has something to say even if nothing comes in. None: nothing is under way."""
-        return min((p.first_received + self.wait_s for p in self._pending.values()), default=None)
+        if not self._pending:
+            return None
+        return min([partial.first_received for partial in self._pending.values()]) + self.wait_s
 
     @property
     def last_out(self) -> int | None:

@@ -120,14 +120,13 @@ class MediaReceiver:
 
     def next_time(self, now: float) -> float:
         """When to poll and ask for feedback next, if nothing comes in before."""
-        times = (
-            self.clock.next_ping_time,
-            self._reassembler.next_deadline(),
-            self._arrivals.next_report_time(now),
-            self._nacks.next_time(),
-            self._next_reminder if self.waiting_for_intra and self.packets else None,
-        )
-        return max(now, min(time for time in times if time is not None))
+        time = self.clock.next_ping_time
+        for other in (self._reassembler.next_deadline(), self._arrivals.next_report_time(now), self._nacks.next_time()):
+            if other is not None and other < time:
+                time = other
+        if self.waiting_for_intra and self.packets:
+            time = min(time, self._next_reminder)
+        return max(now, time)
 
     # -- figures
 

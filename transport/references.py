@@ -8,9 +8,8 @@ nothing speaks against it. What speaks against it, and why nothing worse follows
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from transport.wire import FrameAcks, FrameStatus
 
@@ -147,14 +146,15 @@ class AckTracker:
         oldest = self._oldest_open()
         return 0.0 if oldest is None else max(0.0, now - oldest.due - self.rtt_s)
 
-    def _since(self, index: int) -> Iterator[tuple[int, _Offered]]:
-        """Remembered frames, by id, from the one numbered `index` on."""
-        first = self._count - len(self._frames)
-        return islice(self._frames.items(), max(0, index - first), None)
-
     def _oldest_open(self) -> _Offered | None:
         """The oldest frame of which the viewer has said nothing, and not of a newer one either."""
-        return next((frame for _, frame in self._since(self._newest_acked + 1) if not frame.gone), None)
+        oldest = None
+        for frame in reversed(self._frames.values()):
+            if frame.index <= self._newest_acked:
+                break
+            if not frame.gone:
+                oldest = frame
+        return oldest
 
     def _undamaged(self, frame: _Offered, now: float) -> bool:
         """Whether nothing bad is known of an unacknowledged frame and of those that it builds on."""

@@ -55,6 +55,8 @@ MAX_ACK_DELAY_S = PRESENTATION_DEADLINE_S + 0.1
 does not keep up, and more frames would only lengthen its queue."""
 RESPONSIVE_S = 0.3
 """Silent for this long, a viewer no longer has a say in the rate and the reference of the others."""
+NEWCOMER_S = 0.5
+"""But for so long after its first frame: a round trip, and its decoder's first picture."""
 PROBE_FRAME_S = 0.05
 """After an outage, or while nothing may be sent, one frame each so often finds out whether the path is back."""
 RECENT_FRAME_S = 0.06
@@ -128,6 +130,8 @@ class MediaSender:
         rate falls, what was sent before is the estimator's to drain."""
         self._ahead_at = 0.0
         self._last_offer = float("-inf")
+        self._first_offer: float | None = None
+        """Of this epoch."""
         self._wasted_intra = 0
         self._last_intra = float("-inf")
         self._unacked: deque[tuple[int, float]] = deque(maxlen=64)
@@ -140,7 +144,7 @@ class MediaSender:
         """Another stream config follows: what the viewer holds of the old one is of no use."""
         self.epoch = (self.epoch + 1) % 256
         self.acks = AckTracker()
-        self.newest_offered = self._newest = None
+        self.newest_offered = self._newest = self._first_offer = None
         self._unacked.clear()
 
     @property
@@ -160,7 +164,9 @@ class MediaSender:
         return max(share * (target_bps - repair_bps) / (1 + self._overhead), 0.25 * target_bps)
 
     def responsive(self, now: float) -> bool:
-        """Heard of lately, and its feedback has not stopped."""
+        """Heard of lately, or so new that it has had nothing to answer yet."""
+        if self._first_offer is None or now - self._first_offer < NEWCOMER_S:
+            return True
         return self._heard is not None and now - self._heard < RESPONSIVE_S
 
     def keeps_up(self, now: float) -> bool:
@@ -219,6 +225,7 @@ class MediaSender:
         self._repay(now)
         self._ahead_s += 8 * size / self.target_bps
         self._last_offer = now
+        self._first_offer = now if self._first_offer is None else self._first_offer
         self._unacked.append((frame.frame_id, now))
         return True
 

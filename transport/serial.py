@@ -27,15 +27,15 @@ class Unwrapper:
 
     def unwrap(self, serial: int) -> int:
         """The integer for `serial` (0 .. 2**32 - 1). Numbers older than the first one seen may come out negative."""
-        if self._newest is None:
-            self._newest = serial
-            return serial
-        value = self._newest + serial_distance(self._newest & 0xFFFFFFFF, serial)
-        self._newest = max(self._newest, value)
+        value = self.peek(serial)
+        if self._newest is None or value > self._newest:
+            self._newest = value
         return value
 
     def peek(self, serial: int) -> int:
         """What `unwrap` would return, without taking `serial` for real: for numbers that a peer merely claims."""
-        if self._newest is None:
+        newest = self._newest
+        if newest is None:
             return serial
-        return self._newest + serial_distance(self._newest & 0xFFFFFFFF, serial)
+        # `serial_distance` written out: this is asked for each packet, several times.
+        return newest + ((serial - newest + 0x80000000) & 0xFFFFFFFF) - 0x80000000

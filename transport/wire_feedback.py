@@ -24,6 +24,7 @@ _PING = struct.Struct(">BBHIQ")
 _REPORT = struct.Struct(">BBHIIQH")
 _REPORT_ENTRY = struct.Struct(">Hi")
 _ACKS = struct.Struct(">BBBBI")
+_STATUSES = tuple(FrameStatus)
 _ACK_ENTRY = struct.Struct(">IBB")
 _NACK = struct.Struct(">BBBBI")
 _WAITING_FOR_INTRA = 1
@@ -159,13 +160,15 @@ def _parse_acks(data: bytes) -> FrameAcks | None:
         at += _ACK_ENTRY.size
         if frame_id == NO_FRAME or status > FrameStatus.LOST or slices > MAX_MISSING_SLICES:
             return None
-        if (slices and status != FrameStatus.CONCEALED) or at + 2 * slices > len(data):
-            return None
-        missing = struct.unpack_from(f">{slices}H", data, at)
-        at += 2 * slices
-        if not _ascending(missing):
-            return None
-        acks.append((frame_id, FrameStatus(status), missing))
+        missing: tuple[int, ...] = ()
+        if slices:
+            if status != FrameStatus.CONCEALED or at + 2 * slices > len(data):
+                return None
+            missing = struct.unpack_from(f">{slices}H", data, at)
+            at += 2 * slices
+            if not _ascending(missing):
+                return None
+        acks.append((frame_id, _STATUSES[status], missing))
     if at != len(data):
         return None
     return FrameAcks(bool(flags), None if newest == NO_FRAME else newest, tuple(acks))

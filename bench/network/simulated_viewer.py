@@ -24,13 +24,13 @@ TICK_S = 0.05
 _RESENT_FLAG = 2
 _KINDS: dict[int, PacketKind] = {Kind.DATA: "data", Kind.PARITY: "parity", Kind.PROBE: "probe"}
 _NEVER = float("inf")
-
-
 _LEAST_WAIT_S = 1e-4
+_MAX_STEPS_AT_ONCE = 10_000
+"""More steps at one moment are a fault of a part that asks for a time that has passed."""
 
 
-def _is_due(time: float | None, now: float) -> bool:
-    return time is not None and time <= now
+def _or_never(time: float | None) -> float:
+    return _NEVER if time is None else time
 
 
 class SimulatedSender(MediaSender):
@@ -81,6 +81,9 @@ class SimulatedViewer:
         """When to step next."""
         self._next_tick = viewer.join_s
         self._wake = viewer.join_s
+        # When the parts have something to do; each is asked again only after something has happened to it.
+        self._next_send = self._next_arrival = self._next_feedback = _NEVER
+        self._next_stage = _or_never(self._schedule.next_event())
         self._sent: dict[int, Packet] = {}
         self._dropped = 0
 
@@ -99,13 +102,28 @@ class SimulatedViewer:
         self._announced = self.sender.epoch
         self._queue.on_config(self.sender.epoch)
 
+    def run_until(self, end: float) -> None:
+        """All steps that are due before `end`, each at its time.
+
+        Raises RuntimeError when a part keeps asking for a time that has passed.
+        """
+        last, repeats = -_NEVER, 0
+        while self.due < end:
+            now = self.due
+            repeats = repeats + 1 if now <= last else 0
+            if repeats > _MAX_STEPS_AT_ONCE:
+                raise RuntimeError(f"the simulation of viewer {self.spec.name!r} stands still at {now:.6f} s")
+            last = now
+            self.step(now)
+
     def step(self, now: float) -> None:
         """Everything that is due."""
-        self._schedule.poll(now)
         forward, back = self.path.forward, self.path.back
-        client_now = now + CLOCK_AHEAD_S
-        client_us = round(client_now * 1e6)
-        came = _is_due(forward.next_event(), now) and self._receive(now, client_now, client_us)
+        if self._next_stage <= now:
+            self._schedule.poll(now)
+            self._next_stage = _or_never(self._schedule.next_event())
+            self._next_arrival, self._next_feedback = _or_never(forward.next_arrival()), _or_never(back.next_arrival())
+        came = self._next_arrival <= now and self._receive(now)
         if self._config is not None and self._config[2] <= now:
             self._on_config()
             came = True
@@ -113,39 +131,31 @@ class SimulatedViewer:
             self._on_decoded(now)
             came = True
         if came or self._wake <= now:
-            for event in self._receiver.poll(client_now):
-                self._on_frame(event)
-            self._feed(now)
-            for message in self._receiver.feedback(client_now, client_us):
-                back.send(message, now)
-            # A due time that rounds to now must not hold the clock.
-            self._wake = max(self._receiver.next_time(client_now) - CLOCK_AHEAD_S, now + _LEAST_WAIT_S)
-        server_us = round(now * 1e6)
+            self._poll_receiver(now)
         heard = self.sender.offered
-        if _is_due(back.next_event(), now):
+        if self._next_feedback <= now:
             for data, _ in back.poll(now):
-                self.sender.on_feedback(data, now, server_us)
+                self.sender.on_feedback(data, now, round(now * 1e6))
                 heard = True
+            self._next_feedback = _or_never(back.next_arrival())
         if now >= self._next_tick:
             self._next_tick = now + TICK_S
             self.sender.on_tick(now)
             self._log_cross(now)
             heard = True
-        if heard or _is_due(self.sender.next_time(), now):
-            self._send(now, server_us)
-        self.due = self._next_time(now)
+        if heard or self._next_send <= now:
+            self._send(now)
+        self._set_due(now)
 
-    def _next_time(self, now: float) -> float:
-        time = min(self._next_tick, self._wake)
-        others = (self.path.forward.next_event(), self.path.back.next_event(), self._schedule.next_event())
-        for other in (*others, self.sender.next_time()):
-            if other is not None and other < time:
-                time = other
-        if self._decoding is not None and self._decoding[2] < time:
-            time = self._decoding[2]
-        if self._config is not None and self._config[2] < time:
-            time = self._config[2]
-        return max(time, now)
+    def _set_due(self, now: float) -> None:
+        due = min(
+            self._next_tick, self._wake, self._next_send, self._next_arrival, self._next_feedback, self._next_stage
+        )
+        if self._decoding is not None and self._decoding[2] < due:
+            due = self._decoding[2]
+        if self._config is not None and self._config[2] < due:
+            due = self._config[2]
+        self.due = max(due, now)
 
     def sample(self, frame_id: int, now: float) -> None:
         """Notes how it stands when a picture is captured."""
@@ -181,16 +191,35 @@ class SimulatedViewer:
 
     # -- from the network
 
-    def _receive(self, now: float, client_now: float, client_us: int) -> bool:
-        arrivals = self.path.forward.poll(now)
+    def _receive(self, now: float) -> bool:
+        forward = self.path.forward
+        arrivals = forward.poll(now)
+        self._next_arrival = _or_never(forward.next_arrival())
+        if not arrivals:
+            return False
+        client_now = now + CLOCK_AHEAD_S
+        client_us = round(client_now * 1e6)
         for data, arrived_s in arrivals:
             if data[1] in _KINDS:
                 packet = self._sent.get(int.from_bytes(data[4:8], "big"))
                 if packet is not None and packet.arrived_s is None:
                     packet.arrived_s = arrived_s
-                    packet.queue_s = arrived_s - packet.sent_s - self.path.forward.delay_s
+                    packet.queue_s = arrived_s - packet.sent_s - forward.delay_s
             self._receiver.on_media(data, client_now, client_us)
-        return bool(arrivals)
+        return True
+
+    def _poll_receiver(self, now: float) -> None:
+        client_now = now + CLOCK_AHEAD_S
+        for event in self._receiver.poll(client_now):
+            self._on_frame(event)
+        self._feed(now)
+        messages = self._receiver.feedback(client_now, round(client_now * 1e6))
+        if messages:
+            for message in messages:
+                self.path.back.send(message, now)
+            self._next_feedback = _or_never(self.path.back.next_arrival())
+        # A due time that rounds to now must not hold the clock.
+        self._wake = max(self._receiver.next_time(client_now) - CLOCK_AHEAD_S, now + _LEAST_WAIT_S)
 
     def _on_config(self) -> None:
         assert self._config is not None
@@ -240,10 +269,14 @@ class SimulatedViewer:
 
     # -- to the network
 
-    def _send(self, now: float, server_us: int) -> None:
+    def _send(self, now: float) -> None:
         forward = self.path.forward
         self.sender.offered = False
-        for data in self.sender.poll(now, server_us):
+        packets = self.sender.poll(now, round(now * 1e6))
+        self._next_send = _or_never(self.sender.next_time())
+        if not packets:
+            return
+        for data in packets:
             kind = _KINDS.get(data[1])
             if kind is not None:
                 if kind == "data" and data[2] & _RESENT_FLAG:
@@ -253,12 +286,14 @@ class SimulatedViewer:
                 self.log.packets.append(packet)
                 self._sent[int.from_bytes(data[4:8], "big")] = packet
             forward.send(data, now)
-            dropped = forward.statistics().dropped_queue
+            dropped = forward.dropped_queue
             if dropped > self._dropped:
                 self.log.queue_drops += [now] * (dropped - self._dropped)
                 self._dropped = dropped
+        self._next_arrival = _or_never(forward.next_arrival())
 
     def _log_cross(self, now: float) -> None:
         flows = self._schedule.flows
         if flows:
+            self.path.forward.advance(now)
             self.log.cross.append((now, sum(flow.statistics().delivered_bytes for flow in flows)))

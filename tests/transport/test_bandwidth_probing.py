@@ -90,3 +90,11 @@ def test_success_is_followed_up_at_once_and_failure_after_a_while() -> None:
     assert schedule.wanted_bps(target_bps=1.8e6, max_bps=1e7, now=2.3) is not None
     schedule.on_decrease(4.2)
     assert schedule.wanted_bps(target_bps=1e6, max_bps=1e7, now=4.5) is None
+
+
+def test_at_the_highest_target_a_cluster_that_passes_is_not_followed_by_another_at_once() -> None:
+    schedule = ProbeSchedule()
+    assert schedule.wanted_bps(target_bps=1e7, max_bps=1e7, now=0.0) is not None
+    schedule.on_result(ProbeResult(1.1e7, passed=True, planned_bps=1.15e7), 0.1)
+    assert schedule.wanted_bps(target_bps=1e7, max_bps=1e7, now=0.2) is None
+    assert schedule.wanted_bps(target_bps=1e7, max_bps=1e7, now=5.1) is not None

@@ -71,6 +71,7 @@ class BandwidthEstimator:
         self._loss = LossRule()
         self._rate = RateControl(initial_bps=initial_bps, min_bps=min_bps, max_bps=max_bps)
         self._max_bps = max_bps
+        self._fixed = min_bps >= max_bps
         self._probes = ProbeMeter()
         self._schedule = ProbeSchedule()
         self._probes_planned = 0
@@ -156,7 +157,7 @@ class BandwidthEstimator:
 
     def probe(self, now: float) -> ProbePlan | None:
         """The cluster that should be sent now, if any. Ask about as often as frames are sent."""
-        if self._last_report is None or self.silent or self._probes.busy:
+        if self._fixed or self._last_report is None or self.silent or self._probes.busy:
             return None
         if self._rate.state in (RateState.DECREASE, RateState.COMPETE) or self._queue.latest_s > _PROBE_QUEUE_S:
             return None

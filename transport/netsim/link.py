@@ -66,6 +66,8 @@ class Link:
         self._flows: list[Flow] = []
         self._queue = Queue()
         self._sending: Packet | None = None
+        self._own = 0
+        """Packets that were sent here, in the queue or being sent."""
         self._done: float | None = None
         self._now = 0.0
         self._stalled_until = self._outage_until = self._last_arrival = float("-inf")
@@ -126,6 +128,23 @@ class Link:
         self._delivered += len(out)
         return out
 
+    def next_arrival(self) -> float | None:
+        """A time before which `poll` has nothing, as long as nothing is sent and no condition changes; None: never.
+
+        At that time something comes out, or a later time is known. `next_event` also has what only the link needs to
+        know: it may be left alone until then, and makes up for it.
+        """
+        arrival = self._arriving[0][0] if self._arriving else None
+        if not self._own:
+            return arrival
+        coming = self._first_out()
+        if coming is None:
+            return arrival
+        coming += self.delay_s
+        if not self.reorder:
+            coming = max(coming, self._last_arrival)
+        return coming if arrival is None or coming < arrival else arrival
+
     def next_event(self) -> float | None:
         """When to poll next. None: the link is empty, and no other flow wants to send."""
         event = self._done
@@ -144,6 +163,11 @@ class Link:
         if self.rate_bps is None or self._done is None:
             return stalled
         return max(self._done - now, 0.0) + self._queue.bytes * 8 / self.rate_bps
+
+    @property
+    def dropped_queue(self) -> int:
+        """Packets dropped before the bottleneck so far: for want of room, or by CoDel."""
+        return self._dropped_queue
 
     @property
     def pending(self) -> int:
@@ -169,8 +193,12 @@ class Link:
         """Lets happen what happens up to `now`; a time that has passed already changes nothing."""
         if now > self._now:
             self._now = now
+        if not self._flows:
+            while self._done is not None and self._done <= self._now:
+                self._leave(self._done)
+            return
         while True:
-            flow, at = self._next_flow() if self._flows else (None, float("inf"))
+            flow, at = self._next_flow()
             if self._done is not None and self._done <= self._now and self._done <= at:
                 self._leave(self._done)
             elif flow is not None and at <= self._now:
@@ -189,16 +217,12 @@ class Link:
         return first, at
 
     def _enter(self, data: bytes, size: int, now: float, flow: Flow | None, number: int) -> None:
-        packet = Packet(
-            data,
-            size,
-            now,
-            lost=self._loss.next(),
-            jitter_s=abs(self._random.gauss(0.0, self.jitter_s)),
-            duplicate_jitter_s=self._draw_duplicate() if self.duplicate else None,
-            flow=flow,
-            number=number,
-        )
+        lost = self._loss.next()
+        jitter_s = abs(self._random.gauss(0.0, self.jitter_s))
+        again_s = self._draw_duplicate() if self.duplicate else None
+        packet = Packet(data, size, now, lost, jitter_s, again_s, flow, number)
+        if flow is None:
+            self._own += 1
         if self._sending is None:
             self._queue.push(packet)
             self._serve(now)
@@ -206,6 +230,24 @@ class Link:
             self._drop(packet)
         else:
             self._queue.push(packet)
+
+    def _first_out(self) -> float | None:
+        """A time before which none of our packets that are not lost is through the bottleneck; None: all are lost."""
+        out = self._done
+        if out is None or self._sending is None:
+            return None
+        if self._codel is not None or self._is_ours(self._sending):
+            # CoDel may drop what is in between.
+            return out
+        for packet in self._queue.packets:
+            out += 0.0 if self.rate_bps is None else packet.size * 8 / self.rate_bps
+            if self._is_ours(packet):
+                return out
+        return None
+
+    @staticmethod
+    def _is_ours(packet: Packet) -> bool:
+        return packet.flow is None and not packet.lost
 
     def _draw_duplicate(self) -> float | None:
         lucky = self._duplicate_random.random() < self.duplicate
@@ -238,12 +280,15 @@ class Link:
         if packet.flow is not None:
             packet.flow.count_dropped()
         else:
+            self._own -= 1
             self._dropped_queue += 1
 
     def _leave(self, done: float) -> None:
         """The packet being sent is through the bottleneck."""
         packet = self._sending
         assert packet is not None
+        if packet.flow is None:
+            self._own -= 1
         self._serve(done)
         away = done < self._outage_until
         if away or packet.lost:
@@ -260,9 +305,10 @@ class Link:
             self._arrive(packet, done + self.delay_s + packet.duplicate_jitter_s)
 
     def _arrive(self, packet: Packet, at: float) -> None:
-        if not self.reorder:
-            at = max(at, self._last_arrival)
-        self._last_arrival = max(at, self._last_arrival)
+        if at > self._last_arrival:
+            self._last_arrival = at
+        elif not self.reorder:
+            at = self._last_arrival
         if packet.flow is not None:
             packet.flow.deliver(packet.number, at)
             return

@@ -15,7 +15,6 @@ class Packet:
         data: bytes,
         size: int,
         entered: float,
-        *,
         lost: bool,
         jitter_s: float,
         duplicate_jitter_s: float | None,
