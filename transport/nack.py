@@ -97,6 +97,8 @@ class NackGenerator:
     def poll(self, now: float, *, reassembler: Reassembler, rtt_s: float) -> Nack | None:
         """The NACK to send now, if any. Call after each packet and at `next_time`."""
         self._polled, self._rtt_s, self._changed = now, rtt_s, False
+        if not self._missing:
+            return None
         self._expire(now, reassembler.last_out)
         if not any(self._due(gap, now, rtt_s) <= now for gap in self._missing.values()):
             return None
@@ -266,8 +268,8 @@ class ResendBuffer:
 
     def on_nack(
         self, nack: Nack, now: float, *, now_us: int, rtt_s: float, deadline_s: float, target_bps: float
-    ) -> list[bytearray]:
-        """Packets to send again (to be stamped anew, as resent).
+    ) -> tuple[list[bytearray], set[int]]:
+        """Packets to send again (to be stamped anew, as resent), and ids of the frames of which something is missing.
 
         Only what can arrive within `deadline_s` of its capture (`now_us`: server clock), not twice within a round trip
         and at most `MAX_ASKS` times, and no more than `RESEND_SHARE` of `target_bps`.
@@ -276,16 +278,19 @@ class ResendBuffer:
         self._nacks += 1
         if self._nack_budget < 1:
             self._ignored += 1
-            return []
+            return [], set()
         self._nack_budget -= 1
         self._asked += len(nack.seqs)
         arrival_us = now_us + rtt_s * 5e5
         packets = []
+        frames: set[int] = set()
         for seq in nack.seqs:
             kept = self._by_seq.get(seq)
             if kept is None:
                 self._unknown += 1
-            elif arrival_us > kept.captured_us + deadline_s * 1e6:
+                continue
+            frames.add(int.from_bytes(kept.data[8:12], "big"))
+            if arrival_us > kept.captured_us + deadline_s * 1e6:
                 self._too_late += 1
             elif kept.resends >= MAX_ASKS or now - kept.resent < rtt_s:
                 self._too_often += 1
@@ -299,7 +304,7 @@ class ResendBuffer:
                 mark_answer(packet, seq)
                 packets.append(packet)
         self._resent += len(packets)
-        return packets
+        return packets, frames
 
     def statistics(self) -> ResendStatistics:
         """Counts so far."""

@@ -110,6 +110,11 @@ class PartialFrame:
             short += max(0, block_size(count, 0, block) - held)
         return short
 
+    @property
+    def has_head(self) -> bool:
+        """Whether the frame can be decoded, whatever else is missing."""
+        return self._have.get(HEAD_BLOCK, 0) == self.first.head_count
+
     def to_come(self) -> int:
         """Packets of the frame that were sent after the last one seen, unless they are lost."""
         return max(0, self.first.data_count + self.announced - 1 - self._position)

@@ -2,10 +2,10 @@
 
     on_packet(data or parity packet) ... -> poll() -> FrameReady (intact or with holes) | FrameLost
 
-A frame leaves when the first of these holds; whatever is older leaves with it as lost, because nothing later may be
-coded from it in time:
+A frame leaves when the first of these holds:
 
-* it is complete (parity counts) and intra, or complete and its reference has left already;
+* it is complete (parity counts) and intra, or complete and its reference has left already. Older ones leave before it
+  as they are: with holes where they can be decoded, as superseded where they cannot;
 * its deadline (first packet + `wait_s`) has passed: whole, damaged, or lost where the prologue is missing;
 * a newer intra frame is complete: lost, superseded.
 
@@ -23,6 +23,8 @@ from transport.wire import MAX_FRAME_BYTES, PROLOGUE_BYTES, MediaPacket, ParityP
 
 _UNSEEN_REACH = 64
 """At the start nothing tells which frames before the reference of the first one are missing: so many ids."""
+_READY_REMEMBERED = 64
+"""Frames that left, newest last, to tell whether another one can be decoded from them."""
 HOLE_END = MAX_FRAME_BYTES
 """End of a hole that reaches to the end of the frame, whose size nobody knows: beyond any frame."""
 
@@ -133,6 +135,7 @@ class Reassembler:
         self._newest_seen: int | None = None
         self._pending: dict[int, PartialFrame] = {}
         self._last_out: int | None = None
+        self._ready: deque[int] = deque(maxlen=_READY_REMEMBERED)
         # Losses found between two polls. Bounded, for a caller that never polls.
         self._events: deque[FrameLost] = deque(maxlen=4 * max_frames)
         self._packets = self._parity = self._late = self._recovered = self._resent = 0
@@ -167,11 +170,10 @@ class Reassembler:
         """Frames that leave by `now`, ids ascending. Call after each packet and at `next_deadline`."""
         out: list[FrameReady | FrameLost] = [*self._events]
         self._events.clear()
-        newest_intra = None
-        for frame, partial in self._pending.items():
-            complete_intra = partial.completed is not None and partial.first.reference_id is None
-            if complete_intra and (newest_intra is None or frame > newest_intra):
-                newest_intra = frame
+        newest_intra = max(
+            (f for f, p in self._pending.items() if p.completed is not None and p.first.reference_id is None),
+            default=None,
+        )
         due = bool(self._pending)
         while due:
             due = False
@@ -185,9 +187,7 @@ class Reassembler:
 
     def next_deadline(self) -> float | None:
         """When `poll` has something to say even if nothing comes in. None: nothing is under way."""
-        if not self._pending:
-            return None
-        return min([partial.first_received for partial in self._pending.values()]) + self.wait_s
+        return min((p.first_received + self.wait_s for p in self._pending.values()), default=None)
 
     @property
     def last_out(self) -> int | None:
@@ -239,6 +239,7 @@ class Reassembler:
     def _start_epoch(self, epoch: int) -> None:
         self._events += [self._lose(frame, "epoch") for frame in sorted(self._pending)]
         self._epoch, self._last_out, self._newest_seen, self._ids = epoch, None, None, Unwrapper()
+        self._ready.clear()
 
     def _start(self, packet: MediaPacket | ParityPacket, now: float) -> PartialFrame | None:
         """The frame that this first packet of it belongs to; None: older than all of too many."""
@@ -277,12 +278,22 @@ class Reassembler:
     def _release(
         self, frame: int, reason: Literal["ready"] | LossReason, *, now: float
     ) -> list[FrameReady | FrameLost]:
-        out: list[FrameReady | FrameLost] = [
-            self._lose(older, "superseded") for older in sorted(self._pending) if older < frame
-        ]
-        out.append(self._finish(self._pending.pop(frame), now) if reason == "ready" else self._lose(frame, reason))
+        out = [self._let_go(older, now) for older in sorted(self._pending) if older < frame]
+        out.append(self._leave(frame, now) if reason == "ready" else self._lose(frame, reason))
         self._last_out = frame
         return out
+
+    def _let_go(self, frame: int, now: float) -> FrameReady | FrameLost:
+        """A frame that a newer one does not need: shown as it is, where something came of what it is coded from."""
+        partial = self._pending[frame]
+        reference = self._reference(frame)
+        if not partial.has_head or (reference is not None and reference not in self._ready):
+            return self._lose(frame, "superseded")
+        return self._leave(frame, now)
+
+    def _leave(self, frame: int, now: float) -> FrameReady:
+        self._ready.append(frame)
+        return self._finish(self._pending.pop(frame), now)
 
     def _lose(self, frame: int, reason: LossReason) -> FrameLost:
         self._lost += 1

@@ -15,7 +15,7 @@ from transport.fec import is_extra
 from transport.nack import NackGenerator
 from transport.reassembly import FrameLost, FrameReady, Reassembler
 from transport.serial import Unwrapper
-from transport.wire import FrameStatus, MediaPacket, ParityPacket, ProbePacket, parse_media
+from transport.wire import FrameStatus, MediaPacket, ParityPacket, Pong, ProbePacket, parse_media
 
 MIN_WAIT_S = 0.1
 """An incomplete frame is waited for at least this long, however late it is: its packets are spread over up to 50 ms,
@@ -62,7 +62,7 @@ class MediaReceiver:
         if message is None:
             self.malformed += 1
             return False
-        if not isinstance(message, MediaPacket | ParityPacket | ProbePacket):
+        if isinstance(message, Pong):
             self.clock.on_pong(message, now_us)
             return True
         self.packets += 1

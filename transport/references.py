@@ -8,8 +8,9 @@ nothing speaks against it. What speaks against it, and why nothing worse follows
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from transport.wire import FrameAcks, FrameStatus
 
@@ -19,6 +20,9 @@ MAX_FRAMES = 256
 """Offered frames that are remembered: 8 s at 30 fps, and a viewer that is silent for 5 s is sent away."""
 ACK_DELAY_S = 0.2
 """What an ack may take beyond the round trip: spread in the pacer, a repair that is waited for, the decoder's queue."""
+SILENCE_S = 0.08
+"""With frames outstanding a viewer reports every 40 ms what comes in. Silent for twice as long and a round trip, it
+gets nothing."""
 _UNKNOWN_RTT_S = 0.1
 
 
@@ -35,6 +39,8 @@ class _Offered:
     """The viewer's word on it."""
     gone: bool = False
     """The viewer has said since that it holds nothing."""
+    doubtful: bool = False
+    """The viewer has asked for packets of it."""
 
 
 class AckTracker:
@@ -46,6 +52,8 @@ class AckTracker:
 
     def __init__(self, *, ack_delay_s: float = ACK_DELAY_S) -> None:
         self.rtt_s = _UNKNOWN_RTT_S
+        self.heard: float | None = None
+        """When anything last came from the viewer, set by whoever hears it."""
         self.unknown_acks = 0
         """Acks of frames that were never offered, or so long ago that they are forgotten."""
         self._ack_delay_s = ack_delay_s
@@ -88,6 +96,24 @@ class AckTracker:
             for frame in self._frames.values():
                 # What was offered since may have met the viewer after it said so.
                 frame.gone |= frame.index <= self._newest_acked or now > frame.due + self.rtt_s
+
+    def doubt(self, frame_id: int) -> None:
+        """The viewer misses packets of this frame, and what is sent again may be lost too.
+
+        Neither it nor what builds on it is a reference, unless acknowledged intact.
+        """
+        frame = self._frames.get(frame_id)
+        if frame is not None:
+            frame.doubtful = True
+
+    def may_decode_from(self, state_id: int, now: float) -> bool:
+        """Whether a frame coded from this state, already on its way, would become a picture: damaged ones count."""
+        frame = self._frames.get(state_id)
+        if frame is None or not self._kept(state_id, frame):
+            return False
+        if frame.status is None:
+            return self.overdue_s(now) == 0 and self._undamaged(frame, now, strict=False)
+        return frame.status is not FrameStatus.LOST and not frame.gone
 
     def may_hold(self, state_id: int, now: float) -> bool:
         """Whether a frame may be coded from this state: nothing speaks against the viewer holding it, intact.
@@ -144,21 +170,29 @@ class AckTracker:
     def overdue_s(self, now: float) -> float:
         """By how much the oldest outstanding ack is later than one may be; 0 when none is."""
         oldest = self._oldest_open()
-        return 0.0 if oldest is None else max(0.0, now - oldest.due - self.rtt_s)
+        if oldest is None:
+            return 0.0
+        late_s = now - oldest.due - self.rtt_s
+        if self.heard is not None:
+            asked = max(oldest.due - self._ack_delay_s, self.heard)
+            late_s = max(late_s, now - asked - self.rtt_s - SILENCE_S)
+        return max(0.0, late_s)
+
+    def _since(self, index: int) -> Iterator[tuple[int, _Offered]]:
+        """Remembered frames, by id, from the one numbered `index` on."""
+        first = self._count - len(self._frames)
+        return islice(self._frames.items(), max(0, index - first), None)
 
     def _oldest_open(self) -> _Offered | None:
         """The oldest frame of which the viewer has said nothing, and not of a newer one either."""
-        oldest = None
-        for frame in reversed(self._frames.values()):
-            if frame.index <= self._newest_acked:
-                break
-            if not frame.gone:
-                oldest = frame
-        return oldest
+        return next((frame for _, frame in self._since(self._newest_acked + 1) if not frame.gone), None)
 
-    def _undamaged(self, frame: _Offered, now: float) -> bool:
-        """Whether nothing bad is known of an unacknowledged frame and of those that it builds on."""
+    def _undamaged(self, frame: _Offered, now: float, *, strict: bool = True) -> bool:
+        """Whether nothing bad is known of an unacknowledged frame and of those that it builds on; not strict: nothing
+        that keeps it from being decoded."""
         while frame.status is None and not frame.gone:
+            if strict and frame.doubtful:
+                return False
             if frame.index <= self._newest_acked or now > frame.due + self.rtt_s:
                 # Newer frames were acknowledged and this one was not: it went missing whole.
                 return False
@@ -168,7 +202,8 @@ class AckTracker:
             if reference is None or reference.index >= frame.index:
                 return False
             frame = reference
-        return frame.status is FrameStatus.INTACT and not frame.gone
+        good = frame.status is FrameStatus.INTACT or (not strict and frame.status is FrameStatus.CONCEALED)
+        return good and not frame.gone
 
     def _kept(self, state_id: int, frame: _Offered) -> bool:
         """Whether the viewer's ring still has this state for sure, if it ever had it."""

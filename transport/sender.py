@@ -18,6 +18,7 @@ from transport.pacer import Pacer, PacerStatistics
 from transport.packetiser import PacketisedFrame
 from transport.protection import LossMeter, choose_protection
 from transport.references import AckTracker
+from transport.serial import serial_distance
 from transport.wire import (
     MAX_PACKET_BYTES,
     MIN_PROBE_BYTES,
@@ -48,8 +49,8 @@ FREE_AHEAD_S, PAYBACK_S, MAX_PAYBACK = 0.1, 1.0, 0.5
 """Ahead by up to the first, frames get their full share; beyond it they get less, at the least half, so that it is paid
 back within about a second. An intra frame alone is ahead by 0.1 s."""
 MAX_IN_FLIGHT_S = 0.2
-"""Bytes neither reported nor given up may cover a round trip at the target rate and this much: reports come every
-40 ms, a lost packet is given up after 100 ms, the rest is the queue put up with before the estimator says so."""
+"""What is on its way, as far as reports and acks tell, may cover a round trip at the target rate and this much: reports
+come every 40 ms, the rest is the queue put up with before the estimator says so."""
 MAX_ACK_DELAY_S = PRESENTATION_DEADLINE_S + 0.1
 """From the pacer to the ack, round trip not counted: waiting for a repair, and the decoder. A viewer that takes longer
 does not keep up, and more frames would only lengthen its queue."""
@@ -66,6 +67,8 @@ MAX_WASTED_INTRA, WASTED_INTRA_S = 3, 5.0
 _OVERHEAD_GAIN = 0.1
 """Weight of one frame in the mean share of parity: about a third of a second."""
 _REPAIR_WINDOW_S = 1.0
+_MAX_ON_WAY = 4096
+"""A second at 30 Mbit/s; of more the newest count."""
 _MAX_PONGS = 8
 """Pings answered at once; more in one burst are a flood."""
 
@@ -134,7 +137,12 @@ class MediaSender:
         """Of this epoch."""
         self._wasted_intra = 0
         self._last_intra = float("-inf")
-        self._unacked: deque[tuple[int, float]] = deque(maxlen=64)
+        self._unacked: deque[tuple[int, float, int]] = deque(maxlen=64)
+        """(frame, when it was offered, bytes with parity)."""
+        self._sent_bytes = self._reached_bytes = 0
+        """What was sent, and what of it has come in or was overtaken by what has."""
+        self._on_way: deque[tuple[int, int]] = deque(maxlen=_MAX_ON_WAY)
+        """(sequence number, `_sent_bytes` with it) of packets of which neither is known."""
         self._packets = self._bytes = self._frames = self._refused = 0
         self._parity = self._resent = self._probes = self._malformed = 0
 
@@ -176,22 +184,28 @@ class MediaSender:
         """
         if self.pacer.backlog_s(now) > MAX_BACKLOG_S:
             return False
-        rate = self.target_bps / 8
         self._repay(now)
         rtt_s = self.estimator.rtt_s
         overdue = bool(self._unacked) and now - self._unacked[0][1] > rtt_s + MAX_ACK_DELAY_S
-        full = self.estimator.in_flight_bytes > rate * (rtt_s + MAX_IN_FLIGHT_S) + MAX_PACKET_BYTES
+        # Reports may be lost, but acks tell as well what has come in.
+        on_way = min(self._sent_bytes - self._reached_bytes, self._unacked_bytes)
+        full = on_way > self.target_bps / 8 * (rtt_s + MAX_IN_FLIGHT_S) + MAX_PACKET_BYTES
         if not overdue and not full and self._ahead_s <= MAX_AHEAD_S:
             return True
         return now - self._last_offer > PROBE_FRAME_S + rtt_s and self._ahead_s <= MAX_LONE_AHEAD_S
+
+    @property
+    def _unacked_bytes(self) -> int:
+        """Of frames of which the viewer has said nothing."""
+        return sum(size for _, _, size in self._unacked)
 
     def wastes_intra(self, now: float) -> bool:
         """Whether intra frames do not help this viewer: those who watch with it should not pay for more."""
         return self._wasted_intra >= MAX_WASTED_INTRA and now - self._last_intra < WASTED_INTRA_S
 
     def takes(self, reference_id: int | None, now: float) -> bool:
-        """Whether a frame coded from this state is of use to the viewer."""
-        return reference_id is None or self.acks.may_hold(reference_id, now)
+        """Whether a frame coded from this state can become a picture at the viewer, were it a damaged one."""
+        return reference_id is None or self.acks.may_decode_from(reference_id, now)
 
     def offer(self, frame: PacketisedFrame, now: float) -> bool:
         """Queue a frame for sending, with parity. False: the queue is too long, and the viewer will not get it."""
@@ -226,7 +240,7 @@ class MediaSender:
         self._ahead_s += 8 * size / self.target_bps
         self._last_offer = now
         self._first_offer = now if self._first_offer is None else self._first_offer
-        self._unacked.append((frame.frame_id, now))
+        self._unacked.append((frame.frame_id, now, size))
         return True
 
     # -- packets
@@ -244,6 +258,8 @@ class MediaSender:
             self.estimator.on_sent(self._seq, len(data), now, probe=departure.probe)
             self._packets += 1
             self._bytes += len(data)
+            self._sent_bytes += len(data)
+            self._on_way.append((self._seq, self._sent_bytes))
             if departure.kind == "probe":
                 self._probes += 1
             else:
@@ -269,11 +285,14 @@ class MediaSender:
         if message is None:
             self._malformed += 1
             return False
-        self._heard = now
+        self._heard = self.acks.heard = now
         if isinstance(message, Ping):
             self._pongs.append(Pong(message.ping_id, message.t0_us, now_us, now_us))
         elif isinstance(message, ArrivalReport):
-            self._losses.on_outcome(self.estimator.on_report(message, now), now)
+            outcome = self.estimator.on_report(message, now)
+            self._losses.on_outcome(outcome, now)
+            if outcome.delivered:
+                self._on_reached(outcome.delivered[-1].key & 0xFFFFFFFF)
             self.acks.rtt_s = self.estimator.rtt_s
         elif isinstance(message, Nack):
             self._on_nack(message, now, now_us)
@@ -299,8 +318,16 @@ class MediaSender:
             pacer=self.pacer.statistics(),
         )
 
+    def _on_reached(self, seq: int) -> None:
+        """The viewer knows of this packet: it and those before it are on their way no longer."""
+        if not self._on_way or serial_distance(seq, self._on_way[-1][0]) < 0:
+            return
+        while self._on_way and serial_distance(self._on_way[0][0], seq) >= 0:
+            self._reached_bytes = self._on_way.popleft()[1]
+
     def _on_nack(self, nack: Nack, now: float, now_us: int) -> None:
-        packets = self._resend.on_nack(
+        self._on_reached(nack.seqs[-1])
+        packets, broken = self._resend.on_nack(
             nack,
             now,
             now_us=now_us,
@@ -308,6 +335,8 @@ class MediaSender:
             deadline_s=self._deadline_s - DECODE_RESERVE_S,
             target_bps=self.target_bps,
         )
+        for frame_id in broken:
+            self.acks.doubt(frame_id)
         taken = packets[: self.pacer.push_repair(packets, now=now)]
         if taken:
             self._resent += len(taken)

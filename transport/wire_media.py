@@ -3,7 +3,6 @@
 import struct
 from dataclasses import dataclass
 
-from transport.serial import serial_newer
 from transport.wire_limits import (
     HEAD_BLOCK,
     MAX_BLOCK,
@@ -196,8 +195,10 @@ def stamp(packet: bytearray, *, seq: int, now_us: int, resent: bool = False) -> 
     if packet[1] == Kind.PROBE:
         _U64.pack_into(packet, 8, now_us)
         return bytes(packet)
-    (captured_us,) = _U64.unpack_from(packet, 28)
-    _U32.pack_into(packet, 36, min(max(now_us - captured_us, 0), U32_MAX))
+    delay_us = now_us - _U64.unpack_from(packet, 28)[0]
+    if not 0 <= delay_us <= U32_MAX:
+        delay_us = min(max(delay_us, 0), U32_MAX)
+    _U32.pack_into(packet, 36, delay_us)
     if resent:
         packet[2] |= _RESENT
     return bytes(packet)
@@ -243,7 +244,8 @@ def _parse_frame_packet(data: bytes) -> MediaPacket | ParityPacket | None:
     intra = bool(flags & _INTRA)
     if flags > _INTRA | _RESENT or frame_id == NO_FRAME or intra != (reference == NO_FRAME):
         return None
-    if not intra and not serial_newer(frame_id, reference):
+    if not intra and not 0 < (frame_id - reference & U32_MAX) < 1 << 31:
+        # Not newer than its reference (`serial_newer`, written out for speed).
         return None
     if not 1 <= head <= count <= MAX_PACKETS_PER_FRAME or (head_parity and head > MAX_BLOCK):
         return None

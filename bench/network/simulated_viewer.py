@@ -124,14 +124,15 @@ class SimulatedViewer:
             self._next_stage = _or_never(self._schedule.next_event())
             self._next_arrival, self._next_feedback = _or_never(forward.next_arrival()), _or_never(back.next_arrival())
         came = self._next_arrival <= now and self._receive(now)
+        fed = False
         if self._config is not None and self._config[2] <= now:
             self._on_config()
-            came = True
+            fed = True
         if self._decoding is not None and self._decoding[2] <= now:
             self._on_decoded(now)
-            came = True
-        if came or self._wake <= now:
-            self._poll_receiver(now)
+            fed = True
+        if came or fed or self._wake <= now:
+            self._poll_receiver(now, fed)
         heard = self.sender.offered
         if self._next_feedback <= now:
             for data, _ in back.poll(now):
@@ -160,7 +161,6 @@ class SimulatedViewer:
     def sample(self, frame_id: int, now: float) -> None:
         """Notes how it stands when a picture is captured."""
         link = self.path.forward
-        bandwidth = self.sender.estimator.statistics()
         self.log.samples.append(
             Sample(
                 time_s=now,
@@ -169,7 +169,7 @@ class SimulatedViewer:
                 link_bps=_NEVER if link.rate_bps is None else link.rate_bps,
                 rendition=self.rendition,
                 backlog_s=self.sender.pacer.backlog_s(now),
-                loss=bandwidth.loss,
+                loss=self.sender.estimator.loss,
             )
         )
 
@@ -208,11 +208,14 @@ class SimulatedViewer:
             self._receiver.on_media(data, client_now, client_us)
         return True
 
-    def _poll_receiver(self, now: float) -> None:
+    def _poll_receiver(self, now: float, fed: bool) -> None:
+        """fed: something has happened to the decoder or its queue since the last time."""
         client_now = now + CLOCK_AHEAD_S
         for event in self._receiver.poll(client_now):
             self._on_frame(event)
-        self._feed(now)
+            fed = True
+        if fed:
+            self._feed(now)
         messages = self._receiver.feedback(client_now, round(client_now * 1e6))
         if messages:
             for message in messages:

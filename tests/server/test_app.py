@@ -30,6 +30,8 @@ class IdleStream(Stream):
     def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
         super().__init__(settings, lag=lag, on_failure=on_failure)
         self.renditions[0].arithmetic = Arithmetic("0" * 32, "float32")
+        # Nobody waits for an encoder that does not come.
+        self._ready.set()
 
     @property
     def ready(self) -> bool:

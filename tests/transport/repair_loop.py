@@ -122,9 +122,10 @@ class RepairLoop:
         elif kind == "nack" and isinstance(item, bytes):
             nack = parse_feedback(item)
             assert isinstance(nack, Nack)
-            for packet in self._resend.on_nack(
+            packets, _ = self._resend.on_nack(
                 nack, now, now_us=round(now * 1e6), rtt_s=self._rtt_s, deadline_s=DEADLINE_S, target_bps=2e6
-            ):
+            )
+            for packet in packets:
                 self.figures.resent_packets += 1
                 self._send(packet, now, resent=True)
 

@@ -192,9 +192,23 @@ def sent(buffer: ResendBuffer, packets: list[bytearray], first_seq: int, now: fl
 def answers(
     buffer: ResendBuffer, seqs: tuple[int, ...], now: float, *, rtt_s: float = RTT_S, target_bps: float = 2e6
 ) -> list[bytearray]:
-    return buffer.on_nack(
+    packets, _ = buffer.on_nack(
         Nack(seqs), now, now_us=round(now * 1e6), rtt_s=rtt_s, deadline_s=DEADLINE_S, target_bps=target_bps
     )
+    return packets
+
+
+def test_the_frames_that_lack_packets_are_named_whether_these_can_be_sent_again_or_not() -> None:
+    buffer = ResendBuffer()
+    sent(buffer, frame(2, 3), 100, 1.02)
+    sent(buffer, frame(3, 3), 103, 1.05)
+    nack = Nack((101, 104, 999))
+    late = 1.05 + DEADLINE_S
+    for now in (1.08, 1.09, late):
+        _, frames = buffer.on_nack(
+            nack, now, now_us=round(now * 1e6), rtt_s=RTT_S, deadline_s=DEADLINE_S, target_bps=2e6
+        )
+        assert frames == {2, 3}
 
 
 def test_what_is_asked_for_is_sent_again_and_says_so() -> None:
@@ -263,7 +277,7 @@ def test_a_flood_of_nacks_gets_its_share_of_the_rate_and_no_more() -> None:
         sent(buffer, [bytearray(p) for p in frame(2 + i, 1)], i, 1.0 + i / 1000)
         for kept in range(10):
             seqs = tuple(range(max(0, i - 63 - kept), i + 1))
-            packets = buffer.on_nack(
+            packets, _ = buffer.on_nack(
                 Nack(seqs), now, now_us=1_000_000, rtt_s=0.0, deadline_s=DEADLINE_S, target_bps=1e6
             )
             answered += sum(map(len, packets))

@@ -141,9 +141,24 @@ def test_a_frame_that_does_not_need_the_missing_one_overtakes_it() -> None:
     reassembler = Reassembler()
     feed(reassembler, frame(1, None), 1.0)
     assert feed(reassembler, frame(2, 1)[:2], 1.03) == []
-    assert summary(feed(reassembler, frame(3, 1), 1.06)) == [(2, "superseded"), (3, "intact")]
+    # It is of use as it is: a picture in between, with a hole.
+    assert summary(feed(reassembler, frame(3, 1), 1.06)) == [(2, "damaged"), (3, "intact")]
     assert feed(reassembler, frame(2, 1)[2:], 1.07) == []
     assert reassembler.statistics().late == 1
+
+
+def test_what_cannot_be_decoded_is_superseded_by_a_frame_that_does_not_need_it() -> None:
+    reassembler = Reassembler()
+    feed(reassembler, frame(1, None), 1.0)
+    # 2 lacks its head, 3 builds on it, 5 on one that never came.
+    for packet in [*frame(2, 1)[1:], *frame(3, 2), *frame(5, 4)]:
+        reassembler.on_packet(packet, now=1.03)
+    assert summary(feed(reassembler, frame(6, 1), 1.06)) == [
+        (2, "superseded"),
+        (3, "superseded"),
+        (5, "superseded"),
+        (6, "intact"),
+    ]
 
 
 def test_any_reference_older_than_the_last_frame_out_is_out() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codec.state import RING_CAPACITY, DecoderRing, State, StateRing
 from transport import references
-from transport.references import MAX_FRAMES, AckTracker, choose_reference
+from transport.references import MAX_FRAMES, SILENCE_S, AckTracker, choose_reference
 from transport.wire import MAX_ACKS, FrameAcks, FrameStatus
 
 INTACT, CONCEALED, LOST = FrameStatus.INTACT, FrameStatus.CONCEALED, FrameStatus.LOST
@@ -73,6 +73,38 @@ def test_a_frame_that_went_missing_whole_shows_by_the_acks_after_it() -> None:
     assert not tracker.may_hold(3, now)
     assert tracker.may_hold(4, now)
     assert tracker.settled(2)
+
+
+def test_a_frame_that_the_viewer_asked_packets_of_is_no_reference_until_it_is_whole() -> None:
+    tracker = chain(5)
+    tracker.on_acks(acks((0, FrameStatus.INTACT)), 0.1)
+    tracker.doubt(2)
+    tracker.doubt(77)
+    assert choose_reference([tracker], range(5), now=0.1) == 1
+    # What is on its way goes on its way all the same.
+    assert tracker.may_decode_from(4, 0.1)
+    tracker.on_acks(acks((1, FrameStatus.INTACT), (2, FrameStatus.INTACT)), 0.12)
+    assert choose_reference([tracker], range(5), now=0.12) == 4
+
+
+@pytest.mark.parametrize(("status", "of_use"), [(FrameStatus.CONCEALED, True), (FrameStatus.LOST, False)])
+def test_what_was_coded_from_a_damaged_frame_can_still_become_a_picture(status: FrameStatus, of_use: bool) -> None:
+    tracker = chain(5)
+    tracker.on_acks(acks((1, FrameStatus.INTACT), (2, status)), 0.1)
+    assert not tracker.may_hold(2, 0.1)
+    assert not tracker.may_hold(4, 0.1)
+    assert (tracker.may_decode_from(2, 0.1), tracker.may_decode_from(4, 0.1)) == (of_use, of_use)
+    assert not tracker.may_decode_from(9, 0.1)
+
+
+def test_a_viewer_that_falls_silent_is_told_only_what_it_surely_understands() -> None:
+    tracker = chain(5)
+    tracker.rtt_s = 0.04
+    tracker.on_acks(acks((1, FrameStatus.INTACT)), 0.15)
+    tracker.heard = 0.15
+    assert tracker.may_hold(4, 0.15 + 0.04 + SILENCE_S - 0.001)
+    assert not tracker.may_hold(4, 0.15 + 0.04 + SILENCE_S + 0.001)
+    assert tracker.may_hold(1, 0.15 + 0.04 + SILENCE_S + 0.001)
 
 
 def test_overdue_acks_leave_only_what_was_acknowledged() -> None:

@@ -96,6 +96,11 @@ class BandwidthEstimator:
         return self._sent.in_flight_bytes
 
     @property
+    def loss(self) -> float:
+        """Share of packets lost over the last second, 0..1. 0 while nothing was reported."""
+        return self._loss.loss
+
+    @property
     def silent(self) -> bool:
         """Whether feedback has stopped although packets are on their way."""
         return self._halved_at is not None

@@ -53,9 +53,9 @@ class Trendline:
 
 def _slope(points: deque[tuple[float, float]]) -> float | None:
     """Least-squares slope of y over x; None where all x are the same."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    xs, ys = zip(*points, strict=True)
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum([(x - mean_x) ** 2 for x in xs])
     if spread <= 0:
         return None
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    return float(sum([(x - mean_x) * (y - mean_y) for x, y in points]) / spread)

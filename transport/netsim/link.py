@@ -223,7 +223,9 @@ class Link:
         packet = Packet(data, size, now, lost, jitter_s, again_s, flow, number)
         if flow is None:
             self._own += 1
-        if self._sending is None:
+        if self._sending is None and self._codel is None:
+            self._start(packet, now)
+        elif self._sending is None:
             self._queue.push(packet)
             self._serve(now)
         elif self._queue.bytes + self._sending.size + size > self._room_bytes():
@@ -269,10 +271,13 @@ class Link:
             packet, dropped = self._codel.take(self._queue, start)
             for unlucky in dropped:
                 self._drop(unlucky)
-        self._sending = packet
         if packet is None:
-            self._done = None
-            return
+            self._sending = self._done = None
+        else:
+            self._start(packet, start)
+
+    def _start(self, packet: Packet, start: float) -> None:
+        self._sending = packet
         seconds = 0.0 if self.rate_bps is None else packet.size * 8 / self.rate_bps
         self._done = max(start, self._stalled_until) + seconds
 
