@@ -35,8 +35,8 @@ class DecodeQueue:
 
     def on_config(self, epoch: int) -> list[int]:
         """The stream's config changed: states of before are of no use, frames that came ahead of it are."""
-        lost = [frame.frame_id for frame in self._queue if frame.epoch != epoch]
-        self._queue = deque(frame for frame in self._queue if frame.epoch == epoch)
+        lost = [frame.frame_id for frame in self._queue if serial_distance(epoch, frame.epoch, bits=8) < 0]
+        self._queue = deque(frame for frame in self._queue if frame.frame_id not in lost)
         self._epoch = epoch
         self._failures = 0
         self.waiting_for_intra = True
@@ -71,7 +71,7 @@ class DecodeQueue:
         self.waiting_for_intra = False
 
     def on_failed(self) -> None:
-        """A frame popped could not be decoded: its reference is not here, or its head is damaged."""
+        """A frame popped could not be decoded because its reference is not here."""
         self._failures += 1
         if self._failures >= MAX_FAILURES:
             self.waiting_for_intra = True

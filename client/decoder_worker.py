@@ -76,12 +76,14 @@ class DecodeResult:
 class DecodeFailure:
     """The frame cannot be shown: its reference is not there, or it is damaged.
 
-    mismatch: it is whole, but this machine computes otherwise than the encoder's, and `reason` is for the user.
+    no_state: its reference is not here. mismatch: it is whole, but this machine computes otherwise than the encoder's,
+    and `reason` is for the user.
     """
 
     frame_id: int
     reason: str
     mismatch: bool = False
+    no_state: bool = False
 
 
 def picture_view(buffer: SharedBuffer, *, width: int, height: int) -> NDArray[np.uint8]:
@@ -106,7 +108,7 @@ def make_handler(setup: DecoderSetup) -> Callable[[Job], Result]:
             return DecodeFailure(job.frame_id, "the picture size is not known yet")
         reference = None if job.reference_id is None else states.get(job.reference_id)
         if reference is None and job.reference_id is not None:
-            return DecodeFailure(job.frame_id, f"the state of frame {job.reference_id} is not there")
+            return DecodeFailure(job.frame_id, f"the state of frame {job.reference_id} is not there", no_state=True)
         try:
             state, frame = decoder.decode(reference, job.data, frame_id=job.frame_id, holes=job.holes)
         except BitstreamError as error:

@@ -305,7 +305,8 @@ class Receiver:
                 log.debug("frame %d cannot be decoded: %s", result.frame_id, result.reason)
                 if result.mismatch:
                     self._on_trouble(result.reason)
-                self._queue.on_failed()
+                if result.no_state:
+                    self._queue.on_failed()
                 self._lose([result.frame_id])
             else:
                 self._finish(frame, result, self.config)

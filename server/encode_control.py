@@ -22,6 +22,9 @@ SHARED_INTRA_S = 1.0
 """A newcomer within this time of the last intra frame is sent that very frame, and the next one is coded from it."""
 MIN_INTRA_INTERVAL_S = 0.3
 """Intra frames for viewers that have lost everything are at least this far apart: a third of a second of waiting."""
+RESCUE_S = 1.0
+"""Who watches with others and has fallen behind them is taken along this often: at the price of one frame from an older
+state, or intra, for all."""
 MAX_PINS = 8
 """States kept beyond the ring for viewers far behind: a few megabytes each at 1080p."""
 _FPS_GAIN = 0.1
@@ -29,6 +32,7 @@ _FPS_GAIN = 0.1
 _SECOND_TRY_SHARE = 0.95
 """Both tries together may take this share of a frame interval, or the next picture would wait."""
 _WAIT = -1
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class EncodeControl:
         self._last_intra = float("-inf")
         self._intra_frame: PacketisedFrame | None = None
         """The newest one, for newcomers."""
+        self._last_rescue = float("-inf")
         self._since_intra = 0
 
     @property
@@ -110,10 +115,10 @@ class EncodeControl:
         if not any(viewer.keeps_up(now) for viewer in viewers) or not self._due(captured_us):
             return None
         heard = [viewer for viewer in viewers if viewer.responsive(now)] or list(viewers)
-        say = [v for v in heard if v.acks.ack_lag_s(now) < LAG_S and not v.wastes_intra(now)] or heard
-        rated = [viewer for viewer in say if standing is None or viewer in standing] or say
-        target_bps = min(viewer.media_bps(now) for viewer in rated)
-        reference = self._reference(say, now, intra_interval)
+        in_step = [v for v in heard if v.acks.ack_lag_s(now) < LAG_S and not v.wastes_intra(now)] or heard
+        say = [viewer for viewer in in_step if standing is None or viewer in standing] or in_step
+        target_bps = min(viewer.media_bps(now) for viewer in say)
+        reference = self._reference(say, heard, now, intra_interval)
         if reference == _WAIT:
             return None
         self._note_rate(captured_us)
@@ -176,18 +181,40 @@ class EncodeControl:
             if viewer.newest_offered is None:
                 viewer.offer(frame, now)
 
-    def _reference(self, say: Sequence[MediaSender], now: float, intra_interval: int | None) -> int | None:
-        """State to code from, None for intra, `_WAIT` to code nothing yet."""
+    def _reference(
+        self, say: Sequence[MediaSender], heard: Sequence[MediaSender], now: float, intra_interval: int | None
+    ) -> int | None:
+        """State to code from, None for intra, `_WAIT` to code nothing yet.
+
+        say: who decides. The others must not be a burden to them, nor be shut out: newcomers are served, and who has
+        fallen behind is taken along once in `RESCUE_S`, were it by an intra frame.
+        """
         if intra_interval is not None and self._since_intra >= intra_interval:
             return None
-        held = self._ring.ids
-        found = choose_reference([viewer.acks for viewer in say], held, now=now)
-        if found is not None or now - self._last_intra >= MIN_INTRA_INTERVAL_S:
+        others = [viewer for viewer in heard if viewer not in say and not viewer.wastes_intra(now)]
+        asking = [viewer for viewer in others if viewer.newest_offered is None]
+        young = [viewer for viewer in others if viewer.is_new(now)]
+        rescued: list[MediaSender] = []
+        if now - self._last_rescue >= RESCUE_S:
+            rescued = [viewer for viewer in others if viewer not in asking and viewer not in young]
+            self._last_rescue = now if rescued else self._last_rescue
+        found = self._common([*say, *asking, *young, *rescued], now)
+        if found is not None:
             return found
+        alone = self._common(say, now)
+        since_s = now - self._last_intra
+        if since_s >= (MIN_INTRA_INTERVAL_S if asking or alone is None else RESCUE_S if rescued else _NEVER):
+            return None
+        if alone is not None:
+            return alone
         # Who has lost everything so soon after an intra frame waits; the others go on.
-        able = [viewer.acks for viewer in say if choose_reference([viewer.acks], held, now=now) is not None]
-        found = choose_reference(able, held, now=now) if able else None
+        able = [viewer for viewer in say if self._common([viewer], now) is not None]
+        found = self._common(able, now) if able else None
         return _WAIT if found is None else found
+
+    def _common(self, viewers: Sequence[MediaSender], now: float) -> int | None:
+        """The newest state that the encoder holds and all of them may hold."""
+        return choose_reference([viewer.acks for viewer in viewers], self._ring.ids, now=now)
 
     def _pins(self, viewers: Sequence[MediaSender]) -> tuple[int, ...]:
         """The newest state that each viewer is known to hold; they outlast the ring."""

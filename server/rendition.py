@@ -116,7 +116,7 @@ class Rendition:
     def pump(self) -> None:
         """Give the encoder the newest picture, if it is free and the picture can be sent in time."""
         watching = self.watching
-        if not watching or not self.ready or self._worker.busy or self._in_flight is not None:
+        if not watching or not self.ready or not self._worker.ready or self._worker.busy or self._in_flight is not None:
             return
         frame = self._slots.take(self.index)
         if frame is None:

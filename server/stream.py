@@ -217,8 +217,13 @@ class Stream:
             session = self.sessions[viewer]
             self._watched[wanted] = now
             while len(self.renditions) <= wanted:
-                self.renditions.append(self._make_rendition(len(self.renditions)))
-                self.renditions[-1].start()
+                rendition = self._make_rendition(len(self.renditions))
+                try:
+                    rendition.start()
+                except OSError as error:
+                    self._abandon(rendition.index, f"its encoder cannot be started ({error})")
+                    return
+                self.renditions.append(rendition)
             # Until its encoder is warm, the viewer stays where it is.
             if wanted != session.rendition and self.renditions[wanted].ready:
                 self._move(session, wanted)
@@ -233,6 +238,7 @@ class Stream:
         session.rendition = index
         session.sender.start_epoch()
         self.renditions[index].sessions.append(session)
+        session.announce()
         self.renditions[index].pump()
 
     def _abandon(self, index: int, reason: str) -> None:

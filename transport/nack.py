@@ -344,5 +344,5 @@ class ResendBuffer:
 
 
 def _identity(data: bytes) -> bytes:
-    """What tells a packet from others, whatever number it is sent under: kind, frame, index or share."""
-    return data[1:2] + data[8:12] + data[16:18]
+    """What tells a packet from others, whatever number it is sent under: kind, epoch, frame, index or share."""
+    return data[1:2] + data[3:4] + data[8:12] + data[16:18]

@@ -50,6 +50,7 @@ class PartialFrame:
         "first",
         "first_received",
         "indexes",
+        "last_received",
         "parts",
         "received",
         "recovered",
@@ -61,7 +62,7 @@ class PartialFrame:
     def __init__(self, first: MediaPacket | ParityPacket, *, now: float, max_bytes: int) -> None:
         """`first` still has to be taken. `max_bytes`: of payload and parity held at most."""
         self.first = first
-        self.first_received = now
+        self.first_received = self.last_received = now
         self.completed: float | None = None
         self.indexes: list[int] = []
         self.parts: dict[int, tuple[int, bytes]] = {}

@@ -28,6 +28,12 @@ _READY_REMEMBERED = 64
 HOLE_END = MAX_FRAME_BYTES
 """End of a hole that reaches to the end of the frame, whose size nobody knows: beyond any frame."""
 
+STILL_COMING_S = 0.08
+"""A frame of which a packet came within this time is still on its way: a packet of 1150 bytes takes as long at 115
+kbit/s."""
+MAX_ARRIVAL_S = 0.6
+"""But not for longer than this: a second frame is ready by then, whatever the rate."""
+
 LossReason = Literal["incomplete", "superseded", "overflow", "epoch"]
 """Deadline passed without the prologue; something newer left; too many frames under way; the stream config changed."""
 
@@ -162,6 +168,7 @@ class Reassembler:
             if partial is None:
                 self._late += 1
                 return
+        partial.last_received = now
         contradictory = partial.contradictory
         self._taken[partial.take(packet, now=now)] += 1
         self._taken[Taken.CONTRADICTORY] += partial.contradictory - contradictory
@@ -187,7 +194,7 @@ class Reassembler:
 
     def next_deadline(self) -> float | None:
         """When `poll` has something to say even if nothing comes in. None: nothing is under way."""
-        return min((p.first_received + self.wait_s for p in self._pending.values()), default=None)
+        return min(map(self._end, self._pending), default=None)
 
     @property
     def last_out(self) -> int | None:
@@ -204,7 +211,7 @@ class Reassembler:
         known = self._last_out
         for frame in sorted(self._pending):
             partial = self._pending[frame]
-            until = partial.first_received + self.wait_s
+            until = self._end(frame)
             reference = self._reference(frame)
             if until > now and reference is not None and (known is None or reference > known):
                 first = reference - _UNSEEN_REACH if known is None else known + 1
@@ -254,13 +261,22 @@ class Reassembler:
         partial = self._pending[frame] = PartialFrame(packet, now=now, max_bytes=self._max_frame_bytes)
         return partial
 
+    def _end(self, frame: int) -> float:
+        """When an incomplete frame is given up. The newest one is not as long as its packets come: on a slow path, or
+        from a slow encoder, it is late and not lost."""
+        partial = self._pending[frame]
+        end = partial.first_received + self.wait_s
+        if frame != self._newest_seen:
+            return end
+        return max(end, min(partial.last_received + STILL_COMING_S, partial.first_received + MAX_ARRIVAL_S))
+
     def _due(self, frame: int, *, now: float, newest_intra: int | None) -> Literal["ready"] | LossReason | None:
         partial = self._pending[frame]
         if partial.completed is not None and self._reference_left(frame):
             return "ready"
         if newest_intra is not None and frame < newest_intra:
             return "superseded"
-        if now < partial.first_received + self.wait_s:
+        if now < self._end(frame):
             return None
         return "ready" if 0 in partial.parts else "incomplete"
 

@@ -18,7 +18,7 @@ from transport.pacer import Pacer, PacerStatistics
 from transport.packetiser import PacketisedFrame
 from transport.protection import LossMeter, choose_protection
 from transport.references import AckTracker
-from transport.serial import serial_distance
+from transport.serial import serial_distance, serial_newer
 from transport.wire import (
     MAX_PACKET_BYTES,
     MIN_PROBE_BYTES,
@@ -38,6 +38,9 @@ SPREAD = 0.6
 short queue (docs/bandwidth.md), with room for repairs in the rest."""
 MAX_SPREAD_S = 0.05
 """However far apart frames are, one is not spread over more: that would only delay it."""
+PACING_FACTOR, MAX_LARGE_SPREAD_S = 1.5, 0.15
+"""A frame larger than its share (an intra frame) leaves at this multiple of the target rate, or a slow path would drop
+its tail; but it takes no longer than the second."""
 MAX_BACKLOG_S = 0.08
 """A viewer whose packets wait longer than this in the pacer gets no further frame: by then it would be stale."""
 MAX_AHEAD_S = 0.3
@@ -58,15 +61,19 @@ RESPONSIVE_S = 0.3
 """Silent for this long, a viewer no longer has a say in the rate and the reference of the others."""
 NEWCOMER_S = 0.5
 """But for so long after its first frame: a round trip, and its decoder's first picture."""
+KNOCK_S = 0.1
+"""A viewer that nothing was sent to for so long gets an empty packet to report."""
 PROBE_FRAME_S = 0.05
 """After an outage, or while nothing may be sent, one frame each so often finds out whether the path is back."""
 RECENT_FRAME_S = 0.06
 """Parity of a frame older than this would come too late to repair it; a probe then carries padding."""
 MAX_WASTED_INTRA, WASTED_INTRA_S = 3, 5.0
-"""Intra frames in a row that a viewer acknowledges nothing of; it then waits so long for the next one."""
+"""So many intra frames in a row of which a viewer acknowledges nothing, or so many times within the second that it says
+to have lost all, and it waits for the next one for as long as that."""
 _OVERHEAD_GAIN = 0.1
 """Weight of one frame in the mean share of parity: about a third of a second."""
-_REPAIR_WINDOW_S = 1.0
+_REPAIR_WINDOW_S = 0.25
+"""What is sent again is taken from the frames of this time: later, its queue would stand already."""
 _MAX_ON_WAY = 4096
 """A second at 30 Mbit/s; of more the newest count."""
 _MAX_PONGS = 8
@@ -115,6 +122,8 @@ class MediaSender:
         self.acks = AckTracker()
         self.newest_offered: int | None = None
         """Id of the last frame that was queued; None: none of this epoch yet."""
+        self._highest_offered: int | None = None
+        """The same, whatever the epoch: acks and NACKs do not name one, so no id is used twice."""
         self.epoch = 0
         """Number of the stream config that is sent from now on, u8 (`start_epoch`)."""
         self._frame_interval_s = frame_interval_s
@@ -127,7 +136,7 @@ class MediaSender:
         self._seq = 0
         self._heard: float | None = None
         self._overhead = 0.0
-        self._resent_bytes: deque[tuple[float, int]] = deque()
+        self._resent_bytes: deque[tuple[float, int]] = deque(maxlen=256)
         self._ahead_s = 0.0
         """Given to the pacer beyond what the target rate allowed so far, in time at the rate it was given at: when the
         rate falls, what was sent before is the estimator's to drain."""
@@ -135,6 +144,9 @@ class MediaSender:
         self._last_offer = float("-inf")
         self._first_offer: float | None = None
         """Of this epoch."""
+        self._sent_at = 0.0
+        self._knock = False
+        self._relapses: deque[float] = deque(maxlen=MAX_WASTED_INTRA)
         self._wasted_intra = 0
         self._last_intra = float("-inf")
         self._unacked: deque[tuple[int, float, int]] = deque(maxlen=64)
@@ -173,9 +185,13 @@ class MediaSender:
 
     def responsive(self, now: float) -> bool:
         """Heard of lately, or so new that it has had nothing to answer yet."""
-        if self._first_offer is None or now - self._first_offer < NEWCOMER_S:
+        if self._first_offer is None or self.is_new(now):
             return True
         return self._heard is not None and now - self._heard < RESPONSIVE_S
+
+    def is_new(self, now: float) -> bool:
+        """Whether its first frame was offered so lately that nothing can be known of it."""
+        return self._first_offer is not None and now - self._first_offer < NEWCOMER_S
 
     def keeps_up(self, now: float) -> bool:
         """Whether one more frame would be sent in time, within the target rate, and be decoded in time.
@@ -201,14 +217,21 @@ class MediaSender:
 
     def wastes_intra(self, now: float) -> bool:
         """Whether intra frames do not help this viewer: those who watch with it should not pay for more."""
-        return self._wasted_intra >= MAX_WASTED_INTRA and now - self._last_intra < WASTED_INTRA_S
+        if self._wasted_intra >= MAX_WASTED_INTRA and now - self._last_intra < WASTED_INTRA_S:
+            return True
+        return len(self._relapses) == MAX_WASTED_INTRA and now - self._relapses[0] < WASTED_INTRA_S
 
     def takes(self, reference_id: int | None, now: float) -> bool:
         """Whether a frame coded from this state can become a picture at the viewer, were it a damaged one."""
         return reference_id is None or self.acks.may_decode_from(reference_id, now)
 
     def offer(self, frame: PacketisedFrame, now: float) -> bool:
-        """Queue a frame for sending, with parity. False: the queue is too long, and the viewer will not get it."""
+        """Queue a frame for sending, with parity. False: the viewer will not get it.
+
+        The queue is too long, or the viewer was offered this picture or a newer one before, in another rendition.
+        """
+        if self._highest_offered is not None and not serial_newer(frame.frame_id, self._highest_offered):
+            return False
         budget_s = self._deadline_s - DECODE_RESERVE_S - max(0.0, now - frame.captured_us / 1e6)
         protection = choose_protection(
             len(frame.packets),
@@ -221,23 +244,22 @@ class MediaSender:
         packets = protect(frame, protection)
         for packet in packets:
             packet[3] = self.epoch
-        if not self.pacer.push(
-            frame.frame_id, packets, now=now, spread_s=min(SPREAD * self._frame_interval_s, MAX_SPREAD_S)
-        ):
+        size = sum(map(len, packets))
+        if not self.pacer.push(frame.frame_id, packets, now=now, spread_s=self._spread_s(size)):
             self._refused += 1
             return False
         if frame.reference_id is None:
             self._wasted_intra += 1
             self._last_intra = now
-        self.newest_offered = frame.frame_id
+        self.newest_offered = self._highest_offered = frame.frame_id
         self.acks.on_offered(frame.frame_id, frame.reference_id, now, sending_s=self.pacer.backlog_s(now))
         data_bytes = sum(map(len, frame.packets))
-        size = sum(map(len, packets))
         self._overhead += _OVERHEAD_GAIN * (size / data_bytes - 1 - self._overhead)
         self._parity += len(packets) - len(frame.packets)
         self._newest = (frame, len(packets) - len(frame.packets), now)
         self._repay(now)
-        self._ahead_s += 8 * size / self.target_bps
+        # One large frame must not silence a slow viewer: he may be about to move to a smaller rendition.
+        self._ahead_s = min(self._ahead_s + 8 * size / self.target_bps, MAX_LONE_AHEAD_S)
         self._last_offer = now
         self._first_offer = now if self._first_offer is None else self._first_offer
         self._unacked.append((frame.frame_id, now, size))
@@ -252,30 +274,41 @@ class MediaSender:
         plan = self.estimator.probe(now)
         if plan is not None:
             self.pacer.push_probe(self._probe_packets(plan, now_us, now), plan=plan, now=now)
+        if self._knock and self.pacer.next_send_time() is None:
+            out.append(self._stamp(bytearray(ProbePacket(0, now_us).to_bytes()), now, now_us, probe=None))
+        self._knock = False
         for departure in self.pacer.poll(now):
-            resent = departure.kind == "repair"
-            data = stamp(departure.packet, seq=self._seq, now_us=now_us, resent=resent)
-            self.estimator.on_sent(self._seq, len(data), now, probe=departure.probe)
-            self._packets += 1
-            self._bytes += len(data)
-            self._sent_bytes += len(data)
-            self._on_way.append((self._seq, self._sent_bytes))
+            seq, resent = self._seq, departure.kind == "repair"
+            data = self._stamp(departure.packet, now, now_us, probe=departure.probe, resent=resent)
             if departure.kind == "probe":
                 self._probes += 1
             else:
-                self._resend.on_sent(self._seq, data, now)
+                self._resend.on_sent(seq, data, now)
                 self._frames += not resent and ends_frame(data)
-            self._seq = (self._seq + 1) & 0xFFFFFFFF
             out.append(data)
         return out
+
+    def _stamp(self, packet: bytearray, now: float, now_us: int, *, probe: int | None, resent: bool = False) -> bytes:
+        """The packet as it leaves, counted."""
+        data = stamp(packet, seq=self._seq, now_us=now_us, resent=resent)
+        self.estimator.on_sent(self._seq, len(data), now, probe=probe)
+        self._packets += 1
+        self._bytes += len(data)
+        self._sent_bytes += len(data)
+        self._sent_at = now
+        self._on_way.append((self._seq, self._sent_bytes))
+        self._seq = (self._seq + 1) & 0xFFFFFFFF
+        return data
 
     def next_time(self) -> float | None:
         """When to poll next, if nothing else happens. None: nothing is queued."""
         return self.pacer.next_send_time()
 
     def on_tick(self, now: float) -> None:
-        """Call every 50 ms."""
+        """Call every 50 ms, and poll afterwards."""
         self.estimator.on_tick(now)
+        # Frames are for those who can use them. Who was cut off answers this as soon as the path is back.
+        self._knock = self._first_offer is not None and now - self._sent_at >= KNOCK_S
 
     # -- feedback
 
@@ -343,11 +376,21 @@ class MediaSender:
             self._resent_bytes.append((now, sum(map(len, taken))))
 
     def _on_acks(self, message: FrameAcks, now: float) -> None:
+        held = self.acks.newest_intact
         self.acks.on_acks(message, now)
-        if self.acks.newest_intact is not None:
+        intact = self.acks.newest_intact
+        if intact is not None:
             self._wasted_intra = 0
+        elif held is not None:
+            # It held something, and now says that it does not.
+            self._relapses.append(now)
         while self._unacked and self.acks.settled(self._unacked[0][0]):
             self._unacked.popleft()
+
+    def _spread_s(self, size: int) -> float:
+        """Time over which a frame of so many bytes leaves."""
+        even_s = min(SPREAD * self._frame_interval_s, MAX_SPREAD_S)
+        return max(even_s, min(8 * size / (PACING_FACTOR * self.target_bps), MAX_LARGE_SPREAD_S))
 
     def _probe_packets(self, plan: ProbePlan, now_us: int, now: float) -> list[bytearray]:
         """What a probe is made of: parity that may be of use while the newest frame is under way, else padding."""

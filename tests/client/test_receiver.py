@@ -255,7 +255,7 @@ async def test_references_that_are_not_there_are_reported_and_at_last_an_intra_f
     for frame_id in range(1, MAX_FAILURES + 1):
         assert not session.acks.waiting_for_intra
         session.send(frame_id, reference_id=0)
-        session.done(DecodeFailure(frame_id, "the state of frame 0 is not there"))
+        session.done(DecodeFailure(frame_id, "the state of frame 0 is not there", no_state=True))
         assert session.status(frame_id) is FrameStatus.LOST
     assert session.acks.waiting_for_intra
     jobs = session.jobs

@@ -235,7 +235,8 @@ def test_looping_leaks_no_files(clip: Path, time: SimulatedTime) -> None:
     shown(source, 5)
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     shown(source, 80)
-    assert (len(os.listdir("/proc/self/fd")) if before else 0) == before
+    # Fewer is fine: what earlier tests left may be collected meanwhile.
+    assert (len(os.listdir("/proc/self/fd")) if before else 0) <= before
     source.close()
     with pytest.raises(SourceClosed):
         shown(source, 1)

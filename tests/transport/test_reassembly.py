@@ -8,7 +8,7 @@ import pytest
 
 from transport.fec import Protection, protect
 from transport.packetiser import packetise
-from transport.reassembly import HOLE_END, FrameLost, FrameReady, Reassembler
+from transport.reassembly import HOLE_END, STILL_COMING_S, FrameLost, FrameReady, Reassembler
 from transport.wire import MAX_BLOCK, MediaPacket, ParityPacket, parse_media, stamp
 
 CODED = bytes(range(1, 101)) + b"a" * 1000 + b"b" * 900 + b"c" * 700
@@ -110,7 +110,10 @@ def test_the_deadline_runs_from_the_first_packet_and_is_told() -> None:
     feed(reassembler, [second], 0.15)
     deadline = reassembler.next_deadline()
     assert deadline is not None
-    assert deadline == pytest.approx(0.17)
+    assert deadline == pytest.approx(0.15 + STILL_COMING_S), "the newest frame, as long as its packets come"
+    feed(reassembler, frame(5, 4)[:1], 0.16)
+    deadline = reassembler.next_deadline() or 0.0
+    assert deadline == pytest.approx(0.17), "a newer one has begun"
     assert reassembler.poll(now=deadline - 0.001) == []
     assert summary(reassembler.poll(now=deadline)) == [(4, "damaged")]
 
