@@ -101,7 +101,8 @@ def bench_network(
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Only write one run's time series as CSV.")] = None,
     trace_seed: Annotated[int, typer.Option(help="Seed of that run.")] = 1,
 ) -> None:
-    """Run network scenarios in simulated time; exit code 1 when a check fails."""
+    """Run network scenarios in simulated time: TOML files (docs/scenarios.md), ours in bench/network/scenarios; exit
+    code 1 when a check fails."""
     run = _module("bench.network.command").run
     passed = run(
         files=files or (), seeds=seeds, jobs=jobs, json=json, markdown=markdown, trace=trace, trace_seed=trace_seed

@@ -80,6 +80,8 @@ class Application:
             return web.Response(status=415, text=f"the body is {request.content_type}, expected {SDP_TYPE}.")
         if stream.failure is not None:
             return self._later(f"the stream has ended: {stream.failure}")
+        if stream.stopping:
+            return self._later("the server is stopping.")
         try:
             offer = await request.text()
         except UnicodeDecodeError:

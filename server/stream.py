@@ -66,6 +66,11 @@ class Stream:
         self._stopping = False
 
     @property
+    def stopping(self) -> bool:
+        """`stop` was called: no more sessions."""
+        return self._stopping
+
+    @property
     def ready(self) -> bool:
         """The encoder is warm and the source runs."""
         return self._ready.is_set()

@@ -22,6 +22,8 @@ _MIN_REORDER_S, _MAX_REORDER_S = 0.002, 0.05
 """How long a gap may be mere reordering: at least a burst of the pacer, at most when waiting costs more than asking."""
 _REORDER_MARGIN = 1.25
 _REORDER_HALF_LIFE_S = 3.0
+_ANSWER_GAP_S = 0.03
+"""Between two answers: a packet of a path of 300 kbit/s."""
 _RETRY_RTTS, _RETRY_S = 1.25, 0.015
 """Asked again after a round trip and what the answer waits in the pacer."""
 
@@ -35,6 +37,8 @@ class _Missing:
     since: float
     asks: int = 0
     asked: float = 0.0
+    overtaken: float | None = None
+    """When the answer to something asked for later came in, and this one's had not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class NackGenerator:
         self._open: list[_Missing] = []
         self._reorder_s = 0.0
         self._reorder_at = 0.0
-        self._polled = float("-inf")
+        self._polled = self._answered = float("-inf")
         self._rtt_s = 0.0
         self._changed = False
         self._messages = self._asked = self._reordered = 0
@@ -72,7 +76,7 @@ class NackGenerator:
         """Notes a packet of a frame, or of none (a probe). `answers` as in the packet, where it was sent again."""
         number = self._seqs.unwrap(seq)
         if answers is not None and self._newest is not None:
-            self._missing.pop(self._newest - ((self._newest - answers) & 0xFFFF), None)
+            self._on_answer(self._newest - ((self._newest - answers) & 0xFFFF), now)
         self._changed = bool(self._missing)
         if self._newest is None:
             self._newest = number
@@ -112,6 +116,7 @@ class NackGenerator:
         for seq in seqs:
             self._missing[seq].asks += 1
             self._missing[seq].asked = now
+            self._missing[seq].overtaken = None
         self._messages += 1
         self._asked += len(seqs)
         return Nack(tuple(seq & 0xFFFFFFFF for seq in seqs))
@@ -131,6 +136,16 @@ class NackGenerator:
         wait_s = self._reorder_wait(max(self._polled, self._reorder_at))
         return NackStatistics(self._messages, self._asked, self._reordered, len(self._missing), _MAX_MISSING, wait_s)
 
+    def _on_answer(self, number: int, now: float) -> None:
+        """An answer came in. They are sent in the order of the numbers: those before it were lost again."""
+        self._answered = now
+        answered = self._missing.pop(number, None)
+        if answered is None:
+            return
+        for other, gap in self._missing.items():
+            if other < number and gap.asks and gap.asked == answered.asked and gap.overtaken is None:
+                gap.overtaken = now
+
     def _is_older(self, frame_id: int) -> bool:
         return self._last_frame is not None and self._frames.peek(frame_id) < self._last_frame
 
@@ -148,9 +163,16 @@ class NackGenerator:
     def _due(self, gap: _Missing, now: float, rtt_s: float) -> float:
         if gap.asks >= MAX_ASKS:
             return float("inf")
+        if gap.overtaken is not None:
+            return gap.overtaken + self._reorder_wait(now)
         if gap.asks:
-            return gap.asked + _RETRY_RTTS * rtt_s + _RETRY_S
+            # As long as answers come in, those behind them are on their way.
+            return self._expected_by(gap, rtt_s)
         return gap.since + self._reorder_wait(now)
+
+    def _expected_by(self, gap: _Missing, rtt_s: float) -> float:
+        """Until when the answer to what was asked for may still come."""
+        return max(gap.asked + _RETRY_RTTS * rtt_s + _RETRY_S, self._answered + _ANSWER_GAP_S)
 
     def _add_gap(self, start: int, end: int, frame: int | None, now: float) -> None:
         if self._last_frame is None:
@@ -187,7 +209,7 @@ class NackGenerator:
             if gap.low > last or (gap.high is not None and gap.high < first):
                 continue
             if self._due(gap, now, rtt_s) > now:
-                left -= bool(gap.asks) and gap.asks <= MAX_ASKS and now - gap.asked < _RETRY_RTTS * rtt_s + _RETRY_S
+                left -= bool(gap.asks) and gap.asks <= MAX_ASKS and now < self._expected_by(gap, rtt_s)
             elif gap.low >= first and gap.high is not None and gap.high <= last:
                 inside.append(number)
             elif gap.low >= first:

@@ -28,6 +28,9 @@ _READY_REMEMBERED = 64
 HOLE_END = MAX_FRAME_BYTES
 """End of a hole that reaches to the end of the frame, whose size nobody knows: beyond any frame."""
 
+REPAIR_COMING_S = 0.03
+"""A repair of which a packet came within this time is still coming: packets sent again leave 1 ms apart, and queue
+behind each other."""
 STILL_COMING_S = 0.08
 """A frame of which a packet came within this time is still on its way: a packet of 1150 bytes takes as long at 115
 kbit/s."""
@@ -134,6 +137,8 @@ class Reassembler:
         """`wait_s`: how long a frame may take from its first packet; the default is three frames at 30 fps."""
         self.wait_s = wait_s
         """May be set at any time; holds for frames under way too."""
+        self.max_wait_s = wait_s
+        """The same for frames whose repair is coming."""
         self._max_frames = max_frames
         self._max_frame_bytes = max_frame_bytes
         self._epoch: int | None = None
@@ -262,13 +267,16 @@ class Reassembler:
         return partial
 
     def _end(self, frame: int) -> float:
-        """When an incomplete frame is given up. The newest one is not as long as its packets come: on a slow path, or
-        from a slow encoder, it is late and not lost."""
+        """When an incomplete frame is given up.
+
+        The newest one is not as long as its packets come: on a slow path, or from a slow encoder, it is late and not
+        lost. An older one is not while its repair is coming, up to the deadline.
+        """
         partial = self._pending[frame]
         end = partial.first_received + self.wait_s
-        if frame != self._newest_seen:
-            return end
-        return max(end, min(partial.last_received + STILL_COMING_S, partial.first_received + MAX_ARRIVAL_S))
+        if frame == self._newest_seen:
+            return max(end, min(partial.last_received + STILL_COMING_S, partial.first_received + MAX_ARRIVAL_S))
+        return max(end, min(partial.last_received + REPAIR_COMING_S, partial.first_received + self.max_wait_s))
 
     def _due(self, frame: int, *, now: float, newest_intra: int | None) -> Literal["ready"] | LossReason | None:
         partial = self._pending[frame]

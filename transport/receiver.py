@@ -161,4 +161,5 @@ class MediaReceiver:
             self._transit_s = transit_s
         self._transit_s += _TRANSIT_GAIN * (transit_s - self._transit_s)
         left_s = self._deadline_s - DECODE_RESERVE_S - self._transit_s
+        self._reassembler.max_wait_s = max(MIN_WAIT_S, left_s)
         self._reassembler.wait_s = max(MIN_WAIT_S, min(left_s, MAX_WAIT_RTTS * self.rtt_s + REPAIR_SPREAD_S))

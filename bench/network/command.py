@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.network.checks import FIRST_SEED, ScenarioResult, SeedResult, gather, run_logs, run_seed
-from bench.network.document import write_json, write_markdown, write_trace
+from bench.network.document import check_place, write_json, write_markdown, write_trace
 from bench.network.scenario import Scenario, load_scenario
 from bench.network.tables import results_table
 from latentcast.errors import UserError
@@ -39,6 +39,9 @@ def run(
 
     Raises UserError.
     """
+    for place in (json, markdown, trace):
+        if place is not None:
+            check_place(place)
     scenarios = [load_scenario(path) for path in files or sorted(SCENARIOS_FOLDER.glob("*.toml"))]
     names = [scenario.name for scenario in scenarios]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from math import isfinite
@@ -64,6 +65,17 @@ def as_document(results: Sequence[ScenarioResult], *, command: str) -> dict[str,
             for result in results
         ],
     }
+
+
+def check_place(path: Path) -> None:
+    """That a file can be written there, as far as can be seen before: minutes of work hang on it. Raises UserError."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise UserError(f"{path} cannot be written (there is no folder {folder}); choose another place.")
+    if path.is_dir():
+        raise UserError(f"{path} cannot be written (it is a folder); name a file.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"{path} cannot be written (no permission); choose another place.")
 
 
 def write_json(results: Sequence[ScenarioResult], path: Path, *, command: str) -> None:

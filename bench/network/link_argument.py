@@ -12,6 +12,8 @@ def read_link(argument: str) -> Conditions:
 
     An argument that names a TOML file, or any file that exists, is a file. Raises UserError.
     """
+    if not argument.strip():
+        raise UserError("the link is empty; give a file, or text such as rate=2M,delay=30ms,loss=5%.")
     path = Path(argument)
     if path.suffix != ".toml" and ("=" in argument or not path.exists()):
         return parse_link(argument)

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import Literal
 
 from bench.network.run_log import Coded, Packet, RunLog, Sample, Shown, ViewerLog
@@ -87,9 +88,10 @@ def percentile(values: list[float], share: float) -> float | None:
 
 
 def _link_bits(window: Window) -> float:
-    """What the bottleneck could have carried."""
+    """What the bottleneck could have carried; 0 where it has no rate."""
     samples = window.samples()
-    return sum(s.link_bps for s in samples) / len(samples) * window.seconds if samples else 0.0
+    bits = sum(s.link_bps for s in samples) / len(samples) * window.seconds if samples else 0.0
+    return bits if isfinite(bits) else 0.0
 
 
 def _media_bits(window: Window) -> float:
@@ -191,9 +193,12 @@ def added_delay_p95(window: Window) -> float | None:
     other = window.compared()
     if other is None:
         return None
-    before = {frame.frame_id: other.age_s(frame) for frame in other.shown()}
-    pairs = [(window.age_s(f), before[f.frame_id]) for f in window.shown() if f.frame_id in before]
-    return percentile([after - clean for after, clean in pairs], 0.95)
+    clean_s = {frame.frame_id: other.age_s(frame) for frame in other.viewer.shown}
+    ages_s = {frame.frame_id: window.age_s(frame) for frame in window.viewer.shown}
+    due_s = window.run.deadline_s
+    # Left out, the pictures that came to nothing would make a bad network look quick.
+    added_s = [ages_s.get(i, due_s) - clean_s[i] for i in window.captured() if i in clean_s]
+    return percentile(added_s, 0.95)
 
 
 def intra_frames(window: Window) -> float | None:
@@ -263,40 +268,45 @@ def qp_mean(window: Window) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """unit: how its limit is written and shown. against: it needs a reference run."""
+    """unit: how its limit is written and shown. against: it needs a reference run. absent: why there is no figure."""
 
     name: str
     unit: Unit
     of: Callable[[Window], float | None]
     against: bool = False
+    absent: str = "nothing to measure"
 
 
+_NO_RATE = "the link has no rate"
+_NO_PACKET = "no packet arrived"
+_NO_PICTURE = "no picture was shown"
+_NO_FRAME = "no frame was coded"
 _ALL = (
-    Measure("link_use", "share", link_use),
-    Measure("target_share", "number", target_share),
+    Measure("link_use", "share", link_use, absent=_NO_RATE),
+    Measure("target_share", "number", target_share, absent=_NO_RATE),
     Measure("rate", "rate", rate),
-    Measure("rate_ratio", "number", rate_ratio, against=True),
-    Measure("rate_accuracy", "share", rate_accuracy),
-    Measure("ramp", "time", ramp),
-    Measure("probe_share", "share", probe_share),
-    Measure("cross_share", "share", cross_share),
-    Measure("queue_p95", "time", queue_p95),
-    Measure("queue_max", "time", queue_max),
+    Measure("rate_ratio", "number", rate_ratio, against=True, absent="nothing arrived in the reference run"),
+    Measure("rate_accuracy", "share", rate_accuracy, absent="no whole second"),
+    Measure("ramp", "time", ramp, absent="never reached"),
+    Measure("probe_share", "share", probe_share, absent=_NO_RATE),
+    Measure("cross_share", "share", cross_share, absent="no cross traffic"),
+    Measure("queue_p95", "time", queue_p95, absent=_NO_PACKET),
+    Measure("queue_max", "time", queue_max, absent=_NO_PACKET),
     Measure("queue_drops", "number", queue_drops),
-    Measure("in_time", "share", in_time),
-    Measure("intact", "share", intact),
+    Measure("in_time", "share", in_time, absent="no picture was due"),
+    Measure("intact", "share", intact, absent="no picture was due"),
     Measure("stall", "time", stall),
-    Measure("moving_again", "time", moving_again),
-    Measure("recovery", "time", recovery),
+    Measure("moving_again", "time", moving_again, absent=_NO_PICTURE),
+    Measure("recovery", "time", recovery, absent="nothing lost, or no intact picture after it"),
     Measure("stale", "number", stale),
-    Measure("delay_p50", "time", delay_p50),
-    Measure("delay_p95", "time", delay_p95),
-    Measure("added_delay_p95", "time", added_delay_p95, against=True),
+    Measure("delay_p50", "time", delay_p50, absent=_NO_PICTURE),
+    Measure("delay_p95", "time", delay_p95, absent=_NO_PICTURE),
+    Measure("added_delay_p95", "time", added_delay_p95, against=True, absent=_NO_PICTURE),
     Measure("shown_rate", "number", shown_rate),
     Measure("intra_frames", "number", intra_frames),
-    Measure("over_budget", "number", over_budget),
+    Measure("over_budget", "number", over_budget, absent=_NO_FRAME),
     Measure("lowest_rendition", "number", lowest_rendition),
-    Measure("qp_mean", "number", qp_mean),
+    Measure("qp_mean", "number", qp_mean, absent=_NO_FRAME),
 )
 
 MEASURES = {measure.name: measure for measure in _ALL}

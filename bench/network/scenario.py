@@ -13,7 +13,10 @@ from typing import Any
 from bench.network.conditions import Conditions, parse_conditions
 from bench.network.measures import MEASURES, Measure, Unit
 from bench.network.quantities import parse_rate, parse_share, parse_time
+from bench.network.recording import PARTS
+from codec.layout import MAX_HEIGHT, MAX_WIDTH, MIN_HEIGHT, MIN_WIDTH
 from latentcast.errors import UserError
+from server.renditions import MAX_RENDITIONS
 from transport.deadline import PRESENTATION_DEADLINE_S
 
 DEFAULT_SEEDS = 20
@@ -25,7 +28,7 @@ PART_KEYS = {"at", "clip"}
 VIEWER_KEYS = {"name", "join", "leave", "link"}
 REFERENCE_KEYS = {"without", "viewers"}
 CHECK_KEYS = {"measure", "viewer", "from", "until", "at_least", "at_most", "against", "skip", "share", "note"}
-MAX_SECONDS, MAX_VIEWERS = 3600.0, 16
+MAX_SECONDS, MAX_VIEWERS, MAX_SEEDS, MAX_FPS = 3600.0, 16, 1000, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +155,30 @@ def parse_scenario(table: Mapping[str, Any], *, name: str) -> Scenario:
     seconds = _time(table, "seconds", None)
     if not 0 < seconds <= MAX_SECONDS:
         raise UserError(f"seconds is {seconds:g}; it must be above 0 and at most {MAX_SECONDS:g}.")
-    viewers = _viewers(_tables(table, "viewer"))
+    viewers = _viewers(_tables(table, "viewer"), seconds)
     references = tuple(_reference(key, value, viewers) for key, value in _table(table, "reference").items())
+    fps = _count(table, "fps", 30, least=1, most=MAX_FPS)
+    rates = (
+        _rate(table, "start", DEFAULT_START_BPS),
+        _rate(table, "min", DEFAULT_MIN_BPS),
+        _rate(table, "max", DEFAULT_MAX_BPS),
+    )
+    if not rates[1] <= rates[0] <= rates[2]:
+        raise UserError(
+            f"start is {rates[0]:g}, min {rates[1]:g} and max {rates[2]:g} bit/s; start must lie between the others."
+        )
     scenario = Scenario(
         name=name,
         description=_text(table, "description", ""),
         seconds=seconds,
-        seeds=_count(table, "seeds", DEFAULT_SEEDS),
-        fps=float(_count(table, "fps", 30)),
-        start_bps=_rate(table, "start", DEFAULT_START_BPS),
-        min_bps=_rate(table, "min", DEFAULT_MIN_BPS),
-        max_bps=_rate(table, "max", DEFAULT_MAX_BPS),
-        renditions=_count(table, "renditions", 1),
+        seeds=_count(table, "seeds", DEFAULT_SEEDS, least=1, most=MAX_SEEDS),
+        fps=float(fps),
+        start_bps=rates[0],
+        min_bps=rates[1],
+        max_bps=rates[2],
+        renditions=_count(table, "renditions", 1, least=1, most=MAX_RENDITIONS),
         deadline_s=_time(table, "deadline", PRESENTATION_DEADLINE_S),
-        source=_source(_table(table, "source")),
+        source=_source(_table(table, "source"), seconds, fps),
         viewers=viewers,
         references=references,
         checks=tuple(_check(entry, seconds, viewers, references) for entry in _tables(table, "check")),
@@ -175,28 +188,37 @@ def parse_scenario(table: Mapping[str, Any], *, name: str) -> Scenario:
     return scenario
 
 
-def _source(table: Mapping[str, Any]) -> Source:
+def _source(table: Mapping[str, Any], seconds: float, fps: int) -> Source:
     _known(table, SOURCE_KEYS, "[source]")
     size = _text(table, "size", "960x540")
-    width, _, height = size.partition("x")
-    if not width.isdecimal() or not height.isdecimal():
+    sides = [int(side) if side.isascii() and side.isdecimal() and len(side) <= 5 else None for side in size.split("x")]
+    if len(sides) != 2 or sides[0] is None or sides[1] is None:
         raise UserError(f"[source] size is {size!r}; write it as WIDTHxHEIGHT, such as 960x540.")
+    width, height = sides
+    if not (MIN_WIDTH <= width <= MAX_WIDTH and MIN_HEIGHT <= height <= MAX_HEIGHT):
+        allowed = f"{MIN_WIDTH}x{MIN_HEIGHT} to {MAX_WIDTH}x{MAX_HEIGHT}"
+        raise UserError(f"[source] size is {size!r}; sizes from {allowed} can be coded.")
     parts = []
     for entry in _tables(table, "part"):
         _known(entry, PART_KEYS, "[[source.part]]")
         parts.append(Part(_time(entry, "at", 0.0), _text(entry, "clip", None)))
-    if [p.at_s for p in parts] != sorted(p.at_s for p in parts) or (parts and parts[0].at_s > 0):
-        raise UserError("[[source.part]] entries must be in the order of `at`, and the first at 0.")
+        if parts[-1].clip not in PARTS:
+            raise UserError(f"[[source.part]] clip is {parts[-1].clip!r}; known are {', '.join(PARTS)}.")
+    starts = [round(part.at_s * fps) for part in parts]
+    if starts != sorted(set(starts)) or (parts and parts[0].at_s > 0):
+        raise UserError("[[source.part]] entries must be in the order of `at`, a frame or more apart, the first at 0.")
+    if parts and parts[-1].at_s >= seconds:
+        raise UserError(f"[[source.part]] has at = {parts[-1].at_s:g} s, but the run ends at {seconds:g} s.")
     return Source(
-        int(width),
-        int(height),
+        width,
+        height,
         tuple(parts),
         _time(table, "encode", 0.015),
         _time(table, "decode", 0.013),
     )
 
 
-def _viewers(tables: Sequence[Mapping[str, Any]]) -> tuple[Viewer, ...]:
+def _viewers(tables: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Viewer, ...]:
     viewers = []
     for number, entry in enumerate(tables, 1):
         name = _text(entry, "name", f"viewer{number}" if len(tables) > 1 else "viewer")
@@ -205,8 +227,18 @@ def _viewers(tables: Sequence[Mapping[str, Any]]) -> tuple[Viewer, ...]:
         leave_s = _time(entry, "leave", 0.0) if "leave" in entry else None
         if leave_s is not None and leave_s <= join_s:
             raise UserError(f"viewer {name} leaves at {leave_s:g} s, which is not after it joins at {join_s:g} s.")
+        end_s = seconds if leave_s is None else min(leave_s, seconds)
+        if join_s >= end_s:
+            raise UserError(f"viewer {name} joins at {join_s:g} s, but the run ends at {seconds:g} s.")
         links = tuple(_tables(entry, "link"))
-        viewers.append(Viewer(name, join_s, leave_s, links, parse_conditions(links)))
+        conditions = parse_conditions(links)
+        last_s = join_s + conditions.stages[-1].at_s
+        if last_s >= end_s:
+            raise UserError(
+                f"viewer {name} has a link with at = {conditions.stages[-1].at_s:g} s after it joins, which is never "
+                f"in force: it is gone at {end_s:g} s."
+            )
+        viewers.append(Viewer(name, join_s, leave_s, links, conditions))
     if len({viewer.name for viewer in viewers}) < len(viewers):
         raise UserError("two viewers have the same name: give each its own.")
     if len(viewers) > MAX_VIEWERS:
@@ -219,11 +251,18 @@ def _reference(name: str, table: Any, viewers: Sequence[Viewer]) -> Reference:
         raise UserError(f"reference.{name} is {table!r}; it must be a table with `without` or `viewers`.")
     _known(table, REFERENCE_KEYS, f"[reference.{name}]")
     without = _texts(table, "without")
+    if unused := [key for key in without if not any(_has(link, key) for viewer in viewers for link in viewer.links)]:
+        raise UserError(f"[reference.{name}] without names {unused[0]!r}, which no [[viewer.link]] has.")
     names = _texts(table, "viewers") if "viewers" in table else None
     for chosen in names or ():
         if chosen not in [viewer.name for viewer in viewers]:
             raise UserError(f"[reference.{name}] viewers names {chosen!r}, which is no [[viewer]].")
     return Reference(name, without, names)
+
+
+def _has(link: Mapping[str, Any], key: str) -> bool:
+    back = link.get("back", {})
+    return key in link or (isinstance(back, Mapping) and key in back)
 
 
 def _check(
@@ -248,6 +287,10 @@ def _check(
     limits = [_limit(table, key, measure.unit, where) for key in ("at_least", "at_most")]
     if limits == [None, None]:
         raise UserError(f"{where} has no limit: add at_least or at_most.")
+    if limits[0] is not None and limits[1] is not None and limits[0] > limits[1]:
+        raise UserError(
+            f"{where}: at_least is {table['at_least']!r}, above at_most, which is {table['at_most']!r}: nothing can hold."
+        )
     return Check(
         measure, viewer, start_s, end_s, limits[0], limits[1], against,
         _count(table, "skip", 0), _share(table, "share", 0.8), _text(table, "note", ""),
@@ -309,10 +352,10 @@ def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _count(table: Mapping[str, Any], key: str, default: int) -> int:
+def _count(table: Mapping[str, Any], key: str, default: int, *, least: int = 0, most: int = 1000) -> int:
     value = _required(table, key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
-        raise UserError(f"{key} is {value!r}; it must be a whole number from 0 to 1000.")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UserError(f"{key} is {value!r}; it must be a whole number from {least} to {most}.")
     return value
 
 

@@ -48,6 +48,9 @@ def _row(result: ScenarioResult, check: CheckResult) -> tuple[str, ...]:
         name = f"{name}, {check.check.viewer}"
     unit = check.check.measure.unit
     verdict = "ok" if not check.failures else f"FAILS {check.failures} of {len(check.values)}"
+    if None in check.values:
+        unmeasured = check.values.count(None)
+        verdict += f", {unmeasured} not measured: {check.check.measure.absent}"
     window = f"{check.check.start_s:g} to {check.check.end_s:g}"
     values = (shown(check.median, unit), shown(check.worst, unit))
     return (result.scenario.name, name, window, limit(check.check), *values, verdict)
