@@ -54,8 +54,9 @@ def run_demo(
     """
     plan = None if link is None else read_link(link)
     seconds = seconds or (plan.seconds if plan is not None else None) or DEFAULT_SECONDS
-    # A closed terminal or a `kill` ends the demo as Control-C does, with both processes and a summary.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # A closed terminal or a `kill` ends the demo as Control-C does, with both processes and a summary. Control-C itself
+    # too: a shell starts background jobs with it ignored, which the viewer would inherit and never hear the demo.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     shared = [
         part

@@ -70,6 +70,8 @@ RECENT_FRAME_S = 0.06
 MAX_WASTED_INTRA, WASTED_INTRA_S = 3, 5.0
 """So many intra frames in a row of which a viewer acknowledges nothing, or so many times within the second that it says
 to have lost all, and it waits for the next one for as long as that."""
+MIN_PROBE_PACKETS = 4
+"""Packets of a cluster that is to measure anything (transport.bandwidth.probing)."""
 _OVERHEAD_GAIN = 0.1
 """Weight of one frame in the mean share of parity: about a third of a second."""
 _REPAIR_WINDOW_S = 0.25
@@ -398,11 +400,14 @@ class MediaSender:
         left = plan.size_bytes
         if self._newest is not None and now - self._newest[2] < RECENT_FRAME_S:
             frame, used, offered = self._newest
-            packets = more_parity(frame, used, max(1, left // max(map(len, frame.packets))))
-            for packet in packets:
-                packet[3] = self.epoch
-            left -= sum(map(len, packets))
-            self._newest = (frame, used + len(packets), offered)
+            count = left // max(map(len, frame.packets))
+            # A few large packets would measure nothing.
+            if count >= MIN_PROBE_PACKETS:
+                packets = more_parity(frame, used, count)
+                for packet in packets:
+                    packet[3] = self.epoch
+                left -= sum(map(len, packets))
+                self._newest = (frame, used + len(packets), offered)
         while left >= MIN_PROBE_BYTES:
             size = min(left, plan.packet_bytes)
             packets.append(bytearray(ProbePacket(0, now_us, size).to_bytes()))

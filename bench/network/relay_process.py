@@ -8,7 +8,9 @@ A child whose parent is gone sees its input end, and ends.
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -125,7 +127,10 @@ async def _run(stdin: BinaryIO) -> None:
 
     threading.Thread(target=wait_for_end, name="end of input", daemon=True).start()
     await ended.wait()
-    print(json.dumps(await relay.stop()), flush=True)
+    last = json.dumps(await relay.stop()) + "\n"
+    # Nobody reads it when the parent was interrupted. Not by print, which would try once more at exit.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), last.encode())
 
 
 if __name__ == "__main__":

@@ -157,6 +157,9 @@ def parse_scenario(table: Mapping[str, Any], *, name: str) -> Scenario:
         raise UserError(f"seconds is {seconds:g}; it must be above 0 and at most {MAX_SECONDS:g}.")
     viewers = _viewers(_tables(table, "viewer"), seconds)
     references = tuple(_reference(key, value, viewers) for key, value in _table(table, "reference").items())
+    deadline_s = _time(table, "deadline", PRESENTATION_DEADLINE_S)
+    if deadline_s == 0:
+        raise UserError("deadline is 0; it must be above 0, such as 250ms.")
     fps = _count(table, "fps", 30, least=1, most=MAX_FPS)
     rates = (
         _rate(table, "start", DEFAULT_START_BPS),
@@ -177,7 +180,7 @@ def parse_scenario(table: Mapping[str, Any], *, name: str) -> Scenario:
         min_bps=rates[1],
         max_bps=rates[2],
         renditions=_count(table, "renditions", 1, least=1, most=MAX_RENDITIONS),
-        deadline_s=_time(table, "deadline", PRESENTATION_DEADLINE_S),
+        deadline_s=deadline_s,
         source=_source(_table(table, "source"), seconds, fps),
         viewers=viewers,
         references=references,
@@ -191,10 +194,10 @@ def parse_scenario(table: Mapping[str, Any], *, name: str) -> Scenario:
 def _source(table: Mapping[str, Any], seconds: float, fps: int) -> Source:
     _known(table, SOURCE_KEYS, "[source]")
     size = _text(table, "size", "960x540")
-    sides = [int(side) if side.isascii() and side.isdecimal() and len(side) <= 5 else None for side in size.split("x")]
-    if len(sides) != 2 or sides[0] is None or sides[1] is None:
+    sides = size.split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdecimal() and len(side) <= 5 for side in sides):
         raise UserError(f"[source] size is {size!r}; write it as WIDTHxHEIGHT, such as 960x540.")
-    width, height = sides
+    width, height = map(int, sides)
     if not (MIN_WIDTH <= width <= MAX_WIDTH and MIN_HEIGHT <= height <= MAX_HEIGHT):
         allowed = f"{MIN_WIDTH}x{MIN_HEIGHT} to {MAX_WIDTH}x{MAX_HEIGHT}"
         raise UserError(f"[source] size is {size!r}; sizes from {allowed} can be coded.")
@@ -288,9 +291,8 @@ def _check(
     if limits == [None, None]:
         raise UserError(f"{where} has no limit: add at_least or at_most.")
     if limits[0] is not None and limits[1] is not None and limits[0] > limits[1]:
-        raise UserError(
-            f"{where}: at_least is {table['at_least']!r}, above at_most, which is {table['at_most']!r}: nothing can hold."
-        )
+        least, most = table["at_least"], table["at_most"]
+        raise UserError(f"{where}: at_least is {least!r}, above at_most, which is {most!r}: nothing can hold.")
     return Check(
         measure, viewer, start_s, end_s, limits[0], limits[1], against,
         _count(table, "skip", 0), _share(table, "share", 0.8), _text(table, "note", ""),

@@ -337,3 +337,9 @@ async def test_the_relay_runs_in_a_process_of_its_own() -> None:
             statistics = await asyncio.to_thread(relay.stop)
         assert [(s["viewer"], s["back"]["delivered"]) for s in statistics["sessions"]] == [("b", 1)]
         assert relay.stop() == statistics
+
+
+def test_a_relay_that_is_left_in_the_middle_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), RelayProcess("http://127.0.0.1:9", parse_link("delay=0")):
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == ""

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.network.checks import SeedResult, gather, value_of
-from bench.network.command import SCENARIOS_FOLDER
+from bench.network.command import SCENARIOS_FOLDER, run
+from bench.network.conditions import Stage
+from bench.network.link_argument import read_link
 from bench.network.measures import MEASURES
 from bench.network.run_log import Coded, Packet, RunLog, Sample, Shown, ViewerLog
 from bench.network.scenario import (
@@ -47,12 +49,35 @@ LIMITS: dict[str, list[tuple[str, float | None, float | None]]] = {
     "loss-5": [("in_time", 0.99, None), ("intact", 0.95, None), ("added_delay_p95", None, 0.06)],
     "loss-bursts": [("in_time", 0.96, None), ("stall", None, 0.3)],
     "one-burst": [("recovery", None, 0.16), ("intra_frames", None, 0)],
-    "outage": [("moving_again", None, 0.3), ("stale", None, 0), ("intra_frames", None, 0)],
+    "outage": [("moving_again", None, 0.3), ("stale", None, 0), ("intra_frames", None, 0), ("stall", None, 0.3)],
     "jitter": [("rate_ratio", 0.9, 1.1)],
     "content": [("over_budget", None, 1.5)],
     "competing": [("cross_share", 0.25, 0.75)],
-    "three-viewers": [("rate_ratio", 0.97, None)],
+    "three-viewers": [("rate_ratio", 0.97, None), ("stall", None, 1.5)],
+    "outage-one": [("moving_again", None, 0.3), ("stall", None, 0.15), ("rate_ratio", 0.97, None)],
+    "joins": [("rate_ratio", 0.97, None), ("intra_frames", None, 3)],
+    "down-up": [("rate_ratio", 0.97, None), ("stall", None, 0.3), ("stall", None, 1.5)],
 }
+# And what they must hold on: (at, rate, loss, burst) of each stage of each viewer, and what happens once.
+LINKS: dict[str, list[list[tuple[float, float, float, float | None]]]] = {
+    "steady": [[(0, 2e6, 0, None)]],
+    "step-down": [[(0, 5e6, 0, None), (15, 0.5e6, 0, None)]],
+    "step-up": [[(0, 0.5e6, 0, None), (10, 5e6, 0, None)]],
+    "loss-1": [[(0, 2e6, 0.01, None)]],
+    "loss-5": [[(0, 2e6, 0.05, None)]],
+    "loss-bursts": [[(0, 2e6, 0.1, 5)]],
+    "one-burst": [[(0, 2e6, 0, None), (10, 2e6, 0, None)]],
+    "outage": [[(0, 2e6, 0, None), (10, 2e6, 0, None)]],
+    "jitter": [[(0, 2e6, 0, None)]],
+    "content": [[(0, 2e6, 0, None)]],
+    "competing": [[(0, 4e6, 0, None), (5, 4e6, 0, None)]],
+    "three-viewers": [[(0, 5e6, 0, None)], [(0, 2e6, 0, None)], [(0, 0.4e6, 0, None)]],
+    "outage-one": [[(0, 2e6, 0, None)], [(0, 2e6, 0, None), (10, 2e6, 0, None)]],
+    "joins": [[(0, 5e6, 0, None)], [(0, 2e6, 0, None)], [(0, 0.4e6, 0, None)]],
+    "down-up": [[(0, 4e6, 0, None)], [(0, 4e6, 0, None), (10, 0.4e6, 0, None), (20, 4e6, 0, None)]],
+}
+# Checks of the whole run: what is left out of it is the start, and no more than 3 s of that.
+WHOLE_RUN = ("steady", "loss-1", "loss-5", "loss-bursts", "jitter")
 
 
 def scenario(text: str = MINIMAL) -> Scenario:
@@ -75,6 +100,47 @@ def test_goals_are_not_softened(name: str) -> None:
         assert goal in found
 
 
+@pytest.mark.parametrize("name", LINKS)
+def test_the_networks_are_not_softened(name: str) -> None:
+    loaded = load_scenario(SCENARIOS_FOLDER / f"{name}.toml")
+    stages = [viewer.conditions.stages for viewer in loaded.viewers]
+    found = [
+        [(stage.at_s, stage.forward.rate_bps, stage.forward.loss, stage.forward.burst) for stage in viewer]
+        for viewer in stages
+    ]
+    assert found == LINKS[name]
+    for stage in (stage for viewer in stages for stage in viewer):
+        # The round trip of 60 ms is the goal's own; both directions are as long.
+        assert stage.forward.delay_s == stage.back.delay_s == (0.03 if name == "loss-5" else 0.02)
+        assert (stage.forward.queue_s, stage.forward.queue_bytes, stage.forward.codel) == (0.2, None, False)
+    assert (loaded.start_bps, loaded.deadline_s) == (600e3, 0.25)
+    assert (loaded.source.encode_s, loaded.source.decode_s) == (0.015, 0.013)
+
+
+def test_what_happens_once_happens() -> None:
+    def last(name: str, viewer: int = 0) -> Stage:
+        return load_scenario(SCENARIOS_FOLDER / f"{name}.toml").viewers[viewer].conditions.stages[-1]
+
+    assert last("one-burst").forward_event.lose == 10
+    for name, viewer in (("outage", 0), ("outage-one", 1)):
+        stage = last(name, viewer)
+        assert stage.forward_event.outage_s == stage.back_event.outage_s == 1.0
+    assert (last("jitter").forward.jitter_s, last("jitter").forward.reorder) == (0.015, True)
+    assert [flow.kind for flow in last("competing").cross] == ["tcp"]
+    joins = load_scenario(SCENARIOS_FOLDER / "joins.toml")
+    assert [viewer.join_s for viewer in joins.viewers] == [0, 10, 12]
+
+
+def test_windows_leave_out_no_more_than_the_start() -> None:
+    for name in WHOLE_RUN:
+        loaded = load_scenario(SCENARIOS_FOLDER / f"{name}.toml")
+        assert all(check.start_s <= 3 and check.end_s == loaded.seconds for check in loaded.checks), name
+    three = load_scenario(SCENARIOS_FOLDER / "three-viewers.toml").checks
+    assert all(check.start_s <= 3 for check in three if check.measure.name == "rate_ratio" or check.at_most == 1.5)
+    competing = load_scenario(SCENARIOS_FOLDER / "competing.toml").checks[0]
+    assert competing.end_s - competing.start_s == 60
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -90,6 +156,37 @@ def test_goals_are_not_softened(name: str) -> None:
         ('at_most = "500ms"', 'at_most = "500ms"\nagainst = "clean"', "compares with nothing"),
         ("[[check]]", "[check]", r"written as \[\[check\]\] tables"),
         ("[[viewer]]", '[source]\nsize = "big"\n[[viewer]]', "WIDTHxHEIGHT"),
+        ("[[viewer]]", '[source]\nsize = "0x0"\n[[viewer]]', "sizes from 64x64"),
+        ("[[viewer]]", '[source]\nsize = "16x16"\n[[viewer]]', "sizes from 64x64"),
+        ("[[viewer]]", '[source]\nsize = "640x"\n[[viewer]]', "WIDTHxHEIGHT"),
+        ("[[viewer]]", '[source]\n[[source.part]]\nclip = "nosuch"\n[[viewer]]', "clip is 'nosuch'; known are signing"),
+        (
+            "[[viewer]]",
+            '[source]\n[[source.part]]\nclip = "water"\n[[source.part]]\nclip = "static"\n[[viewer]]',
+            "apart",
+        ),
+        (
+            "[[viewer]]",
+            '[source]\n[[source.part]]\nclip = "water"\n[[source.part]]\nat = "10s"\nclip = "static"\n[[viewer]]',
+            "the run ends at 10 s",
+        ),
+        ("[[viewer]]", "fps = 0\n[[viewer]]", "from 1 to 120"),
+        ("[[viewer]]", "fps = 29.97\n[[viewer]]", "a whole number"),
+        ("[[viewer]]", "renditions = 0\n[[viewer]]", "from 1 to 3"),
+        ("[[viewer]]", "renditions = 7\n[[viewer]]", "from 1 to 3"),
+        ("[[viewer]]", "seeds = 0\n[[viewer]]", "from 1 to 1000"),
+        ("[[viewer]]", 'start = "9M"\n[[viewer]]', "start must lie between"),
+        ("[[viewer]]", 'min = "5M"\nmax = "1M"\n[[viewer]]', "start must lie between"),
+        ("[[viewer]]", 'deadline = "0s"\n[[viewer]]', "must be above 0"),
+        ("[[viewer]]", '[[viewer]]\njoin = "10s"', "the run ends at 10 s"),
+        ('rate = "2M"', 'at = "10s"\nrate = "2M"', "never in force"),
+        (
+            "[[viewer]]",
+            '[[viewer]]\njoin = "4s"\nleave = "6s"\nlink = [{at = "2s", loss = "1%"}]\n[[viewer]]',
+            "never in",
+        ),
+        ("[[viewer]]", '[reference.clean]\nwithout = ["los"]\n[[viewer]]', "'los', which no"),
+        ('at_most = "500ms"', 'at_most = "500ms"\nat_least = "1s"', "nothing can hold"),
         ("[[viewer]]", "[[viewer]]\nname = 3", "text in quotes"),
         ("[[viewer]]", '[[viewer]]\njoin = "5s"\nleave = "4s"', "not after it joins"),
         ("[[viewer]]", '[reference.alone]\nviewers = ["bob"]\n[[viewer]]', "'bob', which is no"),
@@ -115,6 +212,20 @@ def test_a_file_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None
     (tmp_path / "bad.toml").write_text("seconds = ")
     with pytest.raises(UserError, match="is not TOML"):
         load_scenario(tmp_path / "bad.toml")
+
+
+def test_results_that_could_not_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
+    for place in (tmp_path / "none" / "x.json", tmp_path):
+        for option in ("json", "markdown", "trace"):
+            with pytest.raises(UserError, match="cannot be written"):
+                # No scenario of that name: the place is looked at first.
+                run(files=[tmp_path / "none.toml"], **{option: place})  # type: ignore[arg-type]
+
+
+def test_an_empty_link_is_refused() -> None:
+    for text in ("", " "):
+        with pytest.raises(UserError, match="the link is empty"):
+            read_link(text)
 
 
 def test_reference_leaves_out_conditions_and_viewers() -> None:
@@ -190,6 +301,9 @@ def test_rates() -> None:
     assert measured("rate_ratio", log(drop=tuple(range(50, 60))), reference=run) == pytest.approx(90 / 100)
     assert measured("ramp", run, 'from = "2s"') == pytest.approx(1.0)
     assert measured("ramp", run, 'from = "2s"\nshare = "90%"') is None
+    for sample in run.viewers["viewer"].samples:
+        sample.link_bps = float("inf")
+    assert measured("link_use", run) is None
 
 
 def test_queue() -> None:
@@ -204,6 +318,9 @@ def test_added_delay_pairs_the_same_pictures() -> None:
     run = log(late=tuple(range(0, 100, 10)))
     assert measured("added_delay_p95", run, reference=log(late=tuple(range(0, 100, 10)))) == pytest.approx(0)
     assert measured("added_delay_p95", run, reference=log()) == pytest.approx(0.2)
+    # Never shown: as late as the deadline.
+    never = log(drop=tuple(range(0, 100, 10)))
+    assert measured("added_delay_p95", never, reference=log()) == pytest.approx(0.15)
 
 
 def test_over_budget_skips_the_first_frames_and_intra() -> None:
@@ -230,6 +347,8 @@ def test_one_bad_seed_fails_a_check_and_shows_as_the_worst() -> None:
     assert not result.passed
     assert (check.failures, check.median, check.worst) == (1, 0.2, 0.6)
     assert gather(good, results[:1]).passed
-    assert not gather(good, [SeedResult("test", 1, (None,), 0.1)]).passed
+    nothing = gather(good, [SeedResult("test", 1, (None,), 0.1)])
+    assert not nothing.passed
+    assert results_table([nothing]).rows[0][-1] == "FAILS 1 of 1, 1 not measured: nothing to measure"
     assert limit(check.check) == "<= 500 ms"
     assert results_table([result]).rows[0][-2:] == ("600 ms", "FAILS 1 of 3")

@@ -16,6 +16,8 @@ CALM = Observed(
     acked_bps=1e6,
     short_acked_bps=1e6,
     newest_acked_bps=1e6,
+    served_bps=None,
+    newest_served_bps=None,
     queue_delay_s=0.0,
     latest_queue_s=0.0,
     response_s=0.1,
@@ -206,6 +208,14 @@ class TestRateControl:
         run(rate, replace(CALM, usage=Usage.UNDERUSE), 1.0)
         assert rate.target_bps == 1e6
         assert rate.state is RateState.HOLD
+
+    def test_what_a_burst_of_losses_took_is_not_taken_for_a_narrow_path(self) -> None:
+        rate = control(2e6)
+        holed = replace(CALM, acked_bps=1e6, short_acked_bps=3e5, newest_acked_bps=5e4, latest_queue_s=0.08)
+        rate.on_report(replace(holed, served_bps=1.9e6, newest_served_bps=1.9e6))
+        assert rate.target_bps == 2e6
+        rate.on_report(replace(holed, usage=Usage.OVERUSE, served_bps=1.9e6, newest_served_bps=1.9e6, now=0.04))
+        assert 1.2e6 < rate.target_bps < 1.4e6
 
     def test_a_probe_that_passed_raises_the_target_and_one_that_did_not_tells_the_capacity(self) -> None:
         rate = control()

@@ -60,6 +60,27 @@ def test_jitter_as_long_as_the_cluster_makes_it_worthless() -> None:
     assert not meter.busy
 
 
+def test_on_a_path_known_to_jitter_a_line_by_chance_has_not_passed() -> None:
+    meter = ProbeMeter()
+    jitter_s = (0.02, 0.0, 0.011, 0.003, 0.018, 0.001)
+    meter.on_outcome(deliver(send(meter, 2e6), 1e6, jitter_s=jitter_s), 1.1)
+    assert meter.on_outcome(deliver(send(meter, 2e6), 1e7), 1.1) is None
+
+
+def test_a_cluster_of_too_few_packets_is_asked_for_again_soon() -> None:
+    meter, schedule = ProbeMeter(), ProbeSchedule()
+    plan = meter.start(2e6, 1.0)
+    sent = [Sent(key, plan.size_bytes // 3 + 1, 1.0 + 0.005 * key, plan.id) for key in range(3)]
+    for packet in sent:
+        meter.on_sent(packet.key, packet.size_bytes, plan.id, packet.sent_s)
+    assert meter.on_outcome(deliver(sent, 1e6), 1.1) is None
+    assert meter.too_few
+    assert schedule.wanted_bps(target_bps=1e6, max_bps=1e7, now=1.0) is not None
+    schedule.on_too_few(1.1)
+    assert schedule.wanted_bps(target_bps=1e6, max_bps=1e7, now=1.5) is None
+    assert schedule.wanted_bps(target_bps=1e6, max_bps=1e7, now=1.61) is not None
+
+
 def test_a_cluster_that_lost_much_says_nothing() -> None:
     meter = ProbeMeter()
     sent = send(meter, 2e6)

@@ -7,7 +7,8 @@ from transport.bandwidth.arrival_groups import ArrivalGroups
 from transport.bandwidth.capacity import LinkCapacity
 from transport.bandwidth.overuse import INITIAL_THRESHOLD, MIN_THRESHOLD, OveruseDetector, Usage
 from transport.bandwidth.queue_delay import QueueDelay
-from transport.bandwidth.sent import LOST_AFTER_S, Sent, SentHistory
+from transport.bandwidth.sent import LOST_AFTER_S, Delivered, Sent, SentHistory
+from transport.bandwidth.served_rate import ServedRate
 from transport.bandwidth.trendline import GAIN, MAX_GROUPS, WINDOW_GROUPS, Trendline
 from transport.wire import ArrivalReport
 
@@ -287,3 +288,45 @@ class TestLinkCapacity:
         capacity.on_overuse(5e6)
         capacity.on_overuse(0.5e6)
         assert capacity.mean_bps == 0.5e6
+
+    def test_a_probe_that_left_a_queue_tells_the_capacity_and_a_wider_path_starts_it_afresh(self) -> None:
+        capacity = LinkCapacity()
+        capacity.on_probe(2e6, passed=True)
+        assert capacity.mean_bps is None
+        capacity.on_probe(2e6, passed=False)
+        assert capacity.mean_bps == 2e6
+        capacity.on_probe(5e6, passed=False)
+        assert capacity.mean_bps == 5e6
+
+    def test_a_received_rate_just_above_the_band_does_not_forget_it(self) -> None:
+        capacity = LinkCapacity()
+        capacity.on_overuse(2e6)
+        capacity.on_received(2.2e6)
+        assert capacity.mean_bps == 2e6
+        capacity.on_received(2.4e6)
+        assert capacity.mean_bps is None
+
+
+class TestServedRate:
+    def rate(self, lost: range, *, window_s: float = 0.15) -> float | None:
+        """200 packets of 1000 bytes over 2 Mbit/s, less those lost after the bottleneck."""
+        served = ServedRate()
+        for key in range(200):
+            if key not in lost:
+                served.on_delivered([Delivered(key, 1000, key * 0.004, key * 0.004 + 0.02)])
+        return served.over(window_s)
+
+    def test_a_burst_of_losses_does_not_lower_it(self) -> None:
+        assert self.rate(range(180, 195)) == pytest.approx(2e6)
+
+    def test_where_hardly_anything_came_in_it_reaches_back(self) -> None:
+        assert self.rate(range(150, 199)) == pytest.approx(2e6)
+
+    def test_without_a_loss_it_says_nothing(self) -> None:
+        assert self.rate(range(0)) is None
+
+    def test_a_pause_counts_and_late_packets_do_not(self) -> None:
+        served = ServedRate()
+        for key, arrival_s in ((0, 0.0), (2, 0.01), (1, 0.012), (3, 0.03), (4, 0.05), (5, 0.07), (6, 0.09)):
+            served.on_delivered([Delivered(key, 1000, 0.0, arrival_s)])
+        assert served.over(0.15) == pytest.approx(4 * 8000 / 0.08)

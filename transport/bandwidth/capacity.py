@@ -8,6 +8,8 @@ from math import sqrt
 
 _GAIN = 0.05
 _SIGMAS = 3.0
+_WIDER = 1.15
+"""Times the mean. Just above the band the mean may have been found a little low; growth beyond it is slow and shows."""
 _MIN_VARIANCE_KBPS, _MAX_VARIANCE_KBPS = 0.4, 2.5
 """Of the normalised variance (error squared over mean, kbit/s): at 2 Mbit/s a band of 4 to 11 % either side."""
 
@@ -45,9 +47,21 @@ class LinkCapacity:
         variance = (1 - _GAIN) * self._variance_kbps + _GAIN * error_kbps**2 / self._mean_kbps
         self._variance_kbps = min(max(variance, _MIN_VARIANCE_KBPS), _MAX_VARIANCE_KBPS)
 
-    def forget(self) -> None:
-        """Nothing is known any more."""
-        self._mean_kbps = None
+    def on_probe(self, bps: float, *, passed: bool) -> None:
+        """Takes what a cluster was served with: what the path carries, unless it `passed`, which is the least it does.
+
+        Above the band it starts afresh: the path has become wider.
+        """
+        high_bps = self.high_bps
+        if high_bps is not None and bps > high_bps:
+            self._mean_kbps = None
+        if not passed:
+            self.on_overuse(bps)
+
+    def on_received(self, bps: float) -> None:
+        """Takes a received rate without overuse. Far above the mean it forgets it: the path has become wider."""
+        if self._mean_kbps is not None and bps > _WIDER * self._mean_kbps * 1e3:
+            self._mean_kbps = None
 
     def _band_kbps(self) -> float:
         return _SIGMAS * sqrt(self._variance_kbps * (self._mean_kbps or 0.0))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from transport.bandwidth.acked_rate import AckedRate
+from transport.bandwidth.acked_rate import NEWEST_WINDOW_S, SHORT_WINDOW_S, AckedRate
 from transport.bandwidth.arrival_groups import ArrivalGroups
 from transport.bandwidth.loss import LossRule
 from transport.bandwidth.lowest import Lowest
@@ -13,6 +13,7 @@ from transport.bandwidth.probing import ProbeMeter, ProbePlan
 from transport.bandwidth.queue_delay import QueueDelay
 from transport.bandwidth.rate_control import Observed, RateControl, RateState
 from transport.bandwidth.sent import Outcome, SentHistory
+from transport.bandwidth.served_rate import ServedRate
 from transport.bandwidth.trendline import Trendline
 from transport.wire import ArrivalReport
 
@@ -67,6 +68,7 @@ class BandwidthEstimator:
         self._trendline = Trendline()
         self._detector = OveruseDetector()
         self._acked = AckedRate()
+        self._served = ServedRate()
         self._queue = QueueDelay()
         self._loss = LossRule()
         self._rate = RateControl(initial_bps=initial_bps, min_bps=min_bps, max_bps=max_bps)
@@ -133,6 +135,8 @@ class BandwidthEstimator:
                 acked_bps=self._acked.bps,
                 short_acked_bps=self._acked.short_bps,
                 newest_acked_bps=self._acked.newest_bps,
+                served_bps=self._served.over(SHORT_WINDOW_S),
+                newest_served_bps=self._served.over(NEWEST_WINDOW_S),
                 queue_delay_s=self._queue.seconds,
                 latest_queue_s=self._queue.latest_s,
                 response_s=self._response_s or SILENCE_S,
@@ -143,7 +147,10 @@ class BandwidthEstimator:
         )
         if self._rate.route_changed:
             self._queue.forget()
+        busy = self._probes.busy
         found = self._probes.on_outcome(outcome, now)
+        if busy and not self._probes.busy and self._probes.too_few:
+            self._schedule.on_too_few(now)
         if found is not None:
             self._rate.on_probe(found, acked_bps=self._acked.bps or 0.0, now=now)
             self._schedule.on_result(found, now)
@@ -206,6 +213,7 @@ class BandwidthEstimator:
             # Most of it has arrived: without it, the rate would seem to dip with every pair of lost reports.
             arrival_s = gone.sent_s + delivered[0].arrival_s - delivered[0].sent_s
             self._acked.on_packet(arrival_s=arrival_s, size_bytes=gone.size_bytes)
+        self._served.on_delivered(delivered)
         for packet in delivered:
             self._acked.on_packet(arrival_s=packet.arrival_s, size_bytes=packet.size_bytes)
             if packet.sent_s < self._probes.disturbed_until:
@@ -226,6 +234,7 @@ class BandwidthEstimator:
 
     def _forget_clock(self) -> None:
         self._acked.forget()
+        self._served.forget()
         self._queue.forget()
         self._groups = ArrivalGroups()
         self._trendline = Trendline()

@@ -11,6 +11,8 @@ _INTERVAL_S = 2.0
 _AT_MAX_INTERVAL_S = 5.0
 """The same where the target is the highest allowed: only a path that becomes narrower is of interest (libwebrtc probes
 as often while the application is the limit)."""
+_AGAIN_S = 0.5
+"""After a cluster of too few packets to measure anything: it has cost little, and nothing is known yet."""
 _AFTER_DECREASE_S = 1.0
 """A queue that has just been found is left to drain, and the rate that came of it to prove itself."""
 
@@ -34,6 +36,10 @@ class ProbeSchedule:
         """A cluster that passed is followed by a faster one at once, if a faster one would be of use."""
         if result.passed and not self._at_max:
             self._next_s = now
+
+    def on_too_few(self, now: float) -> None:
+        """A cluster has ended that could measure nothing."""
+        self._next_s = min(self._next_s, now + _AGAIN_S)
 
     def on_decrease(self, now: float) -> None:
         """The target has come down."""

@@ -25,11 +25,13 @@ _MAX_ERROR = 0.2
 """One sigma of the line's slope, over the time a byte takes to send: with more jitter a cluster says nothing."""
 PASSED_SHARE = 0.87
 """Served at this share of the rate it was sent with, or more: the path was not full."""
+_NOISE_GAIN = 0.25
+"""Weight of a new cluster's scatter in the mean of all."""
 _DISTURBS_S = 0.08
 """A queue of 15 ms on a path with a fifth to spare."""
 _EXPIRES_S = 1.0
 _MAX_OPEN = 4
-_MAX_TRAIN = 256
+_MIN_TRAIN, _MAX_TRAIN = 4, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class ProbeMeter:
         self._open: dict[int, _Cluster] = {}
         self._next_id = 0
         self._disturbed_until = float("-inf")
+        self._too_few = False
+        self._scatter_s2: float | None = None
+        """Mean square distance of delays from their lines, of the clusters so far."""
 
     @property
     def busy(self) -> bool:
@@ -89,6 +94,11 @@ class ProbeMeter:
     def disturbed_until(self) -> float:
         """Packets sent before this may have met the queue of a cluster: the trend must not count them."""
         return self._disturbed_until
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the last cluster to end held too few packets to measure anything, although none was lost."""
+        return self._too_few
 
     def start(self, rate_bps: float, now: float) -> ProbePlan:
         """A new cluster at `rate_bps`."""
@@ -120,12 +130,34 @@ class ProbeMeter:
             complete = cluster.settled == cluster.sent and cluster.sent_bytes >= cluster.plan.size_bytes * _MIN_SHARE
             if complete or now - cluster.started > _EXPIRES_S:
                 del self._open[cluster.plan.id]
-                result = _evaluate(cluster) or result
+                result = self._evaluate(cluster) or result
         return result
 
     def forget(self) -> None:
         """Gives up what is under way: the path has changed meanwhile."""
         self._open.clear()
+
+    def _evaluate(self, cluster: _Cluster) -> ProbeResult | None:
+        train = _train(cluster)
+        self._too_few = bool(cluster.sent) and not cluster.lost and not train
+        if not train:
+            return None
+        seconds = train[-1].sent_s - train[0].sent_s
+        sent_bps = sum(p.size_bytes for p in train[1:]) * 8 / seconds
+        byte_s = 8 / sent_bps
+        line = _line(train)
+        scatter_s2 = line.scatter_s2
+        # Half a dozen delays may lie on a line by chance. One that seems to have passed must have done so in spite of
+        # the scatter that the path is known for: a rate too high costs a queue, a rate not found is asked for again.
+        known_s2 = scatter_s2 if self._scatter_s2 is None else self._scatter_s2
+        self._scatter_s2 = known_s2 + _NOISE_GAIN * (scatter_s2 - known_s2)
+        bps = 8 / (byte_s + max(line.slope_s, 0.0))
+        passed = bps >= PASSED_SHARE * sent_bps
+        if passed:
+            scatter_s2 = max(scatter_s2, known_s2)
+        if line.error_s(scatter_s2) > _MAX_ERROR * byte_s:
+            return None
+        return ProbeResult(bps, passed, cluster.plan.rate_bps)
 
 
 def _collect(cluster: _Cluster, outcome: Outcome) -> None:
@@ -142,28 +174,31 @@ def _collect(cluster: _Cluster, outcome: Outcome) -> None:
             cluster.lost += 1
 
 
-def _evaluate(cluster: _Cluster) -> ProbeResult | None:
-    arrived = cluster.settled - cluster.lost
-    if not cluster.sent or arrived < _MIN_SHARE * cluster.sent:
-        return None
+def _train(cluster: _Cluster) -> list[Delivered]:
+    """The packets to draw a line through; none if too few of the cluster came in."""
+    if not cluster.sent or cluster.settled - cluster.lost < _MIN_SHARE * cluster.sent:
+        return []
     train = sorted((p for p in cluster.train if p.key <= cluster.last_key), key=lambda p: p.key)
-    if len(train) < 4:
-        return None
-    seconds = train[-1].sent_s - train[0].sent_s
-    size = sum(p.size_bytes for p in train[1:])
-    if seconds <= 0:
-        return None
-    sent_bps = size * 8 / seconds
-    extra_s, error_s = _delay_per_byte(train)
-    byte_s = 8 / sent_bps
-    if error_s > _MAX_ERROR * byte_s:
-        return None
-    bps = 8 / (byte_s + max(extra_s, 0.0))
-    return ProbeResult(bps, bps >= PASSED_SHARE * sent_bps, cluster.plan.rate_bps)
+    return train if len(train) >= _MIN_TRAIN and train[-1].sent_s > train[0].sent_s else []
 
 
-def _delay_per_byte(train: Sequence[Delivered]) -> tuple[float, float]:
-    """Slope of the one-way delay over the bytes sent, and its standard error, seconds a byte."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One-way delay over the bytes sent."""
+
+    slope_s: float
+    """Seconds a byte."""
+    scatter_s2: float
+    """Mean square distance of the delays from it."""
+    spread: float
+    """Sum of squares of the bytes, about their mean."""
+
+    def error_s(self, scatter_s2: float) -> float:
+        """Standard error of the slope if the delays scatter by so much."""
+        return sqrt(scatter_s2 / self.spread)
+
+
+def _line(train: Sequence[Delivered]) -> _Line:
     points, total = [], 0
     for packet in train:
         total += packet.size_bytes
@@ -173,4 +208,4 @@ def _delay_per_byte(train: Sequence[Delivered]) -> tuple[float, float]:
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
     residue = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
-    return slope, sqrt(residue / (len(points) - 2) / spread)
+    return _Line(slope, residue / (len(points) - 2), spread)

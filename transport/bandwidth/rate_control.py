@@ -84,6 +84,10 @@ class Observed:
     """Received rate over a few frames."""
     newest_acked_bps: float | None
     """Received rate over the last two frames."""
+    served_bps: float | None
+    """Where packets are missing among those of a few frames: the rate at which the others were served, else None."""
+    newest_served_bps: float | None
+    """The same of the last two frames."""
     queue_delay_s: float
     """Standing queue, smoothed."""
     latest_queue_s: float
@@ -162,10 +166,9 @@ class RateControl:
 
     def on_probe(self, result: ProbeResult, *, acked_bps: float, now: float) -> None:
         """Takes what a probe cluster has found."""
+        self._capacity.on_probe(result.bps, passed=result.passed)
         if result.bps * _PROBED_SHARE > self._target_bps:
             self._set(result.bps * _PROBED_SHARE)
-            if not result.passed:
-                self._capacity.on_overuse(result.bps)
         elif not result.passed and acked_bps < _UNUSED * self._target_bps:
             # Nothing but probes would tell that a path that is hardly used has become narrower.
             self._decreased_at = now
@@ -220,18 +223,25 @@ class RateControl:
 
     def _collapsed(self, observed: Observed) -> bool:
         """Whether the path is suddenly so much narrower that no trend is needed to see it."""
-        received_bps = observed.short_acked_bps
+        received_bps = self._carried(observed.short_acked_bps, observed.served_bps)
         if received_bps is None or observed.latest_queue_s < _COLLAPSE_QUEUE_S:
             return False
         return received_bps < _COLLAPSE_SHARE * self._target_bps and observed.latest_queue_s > observed.queue_delay_s
 
+    def _carried(self, received_bps: float | None, served_bps: float | None) -> float | None:
+        """What the path carries: the received rate, but what is lost of the target is not for lack of room."""
+        if received_bps is None or served_bps is None:
+            return received_bps
+        return max(received_bps, min(served_bps, self._target_bps))
+
     def _decrease(self, observed: Observed, *, collapsed: bool) -> None:
         # The received rate lags behind a path that has just become narrower; over a few frames it lags less.
-        received_bps = observed.short_acked_bps
+        received_bps = self._carried(observed.short_acked_bps, observed.served_bps)
         if received_bps is None:
             received_bps = self._target_bps / 2
-        if collapsed and observed.newest_acked_bps is not None:
-            received_bps = min(received_bps, _HINT * observed.newest_acked_bps)
+        newest_bps = self._carried(observed.newest_acked_bps, observed.newest_served_bps)
+        if collapsed and newest_bps is not None:
+            received_bps = min(received_bps, _HINT * newest_bps)
         if self._competition.testing and received_bps > _ALL_RECEIVED * self._target_bps:
             return
         # Before the last decrease has had its effect only a much narrower path is news.
@@ -250,8 +260,7 @@ class RateControl:
         acked_bps, capacity = observed.acked_bps, self._capacity
         if acked_bps is None:
             return
-        if capacity.high_bps is not None and acked_bps > capacity.high_bps:
-            capacity.forget()
+        capacity.on_received(acked_bps)
         if capacity.low_bps is not None and self._target_bps > capacity.low_bps:
             response_s = min(max(observed.response_s, _RESPONSE_MIN_S), _RESPONSE_MAX_S)
             grown_bps = self._target_bps + _STEP_BYTES * 8 * step_s / response_s
