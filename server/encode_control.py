@@ -83,11 +83,6 @@ class EncodeControl:
         """Width and height that the next frame is coded at."""
         return self._size
 
-    @property
-    def target_fps(self) -> float:
-        """Frames a second that the ladder allows."""
-        return self._fps / self._ladder.divisor
-
     def on_encoder_lost(self) -> None:
         """The encoder was started again and holds no state."""
         self._ring.clear()
@@ -219,8 +214,7 @@ class EncodeControl:
     def _pins(self, viewers: Sequence[MediaSender]) -> tuple[int, ...]:
         """The newest state that each viewer is known to hold; they outlast the ring."""
         newest = {viewer.acks.newest_intact: None for viewer in viewers}
-        pins = tuple(state for state in newest if state is not None and state in self._order_of)[:MAX_PINS]
-        return pins
+        return tuple(state for state in newest if state is not None and state in self._order_of)[:MAX_PINS]
 
     def _resize(self) -> None:
         """The ladder may have changed the size: states of the old one are of no use."""

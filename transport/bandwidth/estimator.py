@@ -93,11 +93,6 @@ class BandwidthEstimator:
         return _RTT_UNKNOWN_S if self._rtt.value is None else self._rtt.value
 
     @property
-    def in_flight_bytes(self) -> int:
-        """Sent, and neither reported nor given up."""
-        return self._sent.in_flight_bytes
-
-    @property
     def loss(self) -> float:
         """Share of packets lost over the last second, 0..1. 0 while nothing was reported."""
         return self._loss.loss
