@@ -68,6 +68,10 @@ class PresentedFrame:
     qp: int
     intra: bool
     stages_ms: tuple[float, ...]
+    captured_us: int
+    """Server's clock."""
+    offset_us: int
+    """Server's clock minus ours, as it was known then: what the stages were computed with."""
 
     @property
     def total_ms(self) -> float:
@@ -124,7 +128,15 @@ class Measurement:
                 self._presented += 1
             return None
         stages = picture.timeline.stages_ms(presented_us=presented_us, offset_us=offset_us)
-        record = PresentedFrame(picture.frame_id, presented_us, picture.qp, picture.intra, tuple(stages.values()))
+        record = PresentedFrame(
+            picture.frame_id,
+            presented_us,
+            picture.qp,
+            picture.intra,
+            tuple(stages.values()),
+            captured_us=picture.timeline.captured_us,
+            offset_us=offset_us,
+        )
         with self._lock:
             if self._first_presented is None:
                 self._first_presented = presented_us / 1e6
@@ -271,7 +283,8 @@ class Measurement:
     def _write_frames(self, path: Path, psnrs: dict[PresentedFrame, float]) -> None:
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["frame", "presented_us", "qp", "intra", *(f"{name}_ms" for name in STAGES), "psnr_y_db"])
+            stages = (f"{name}_ms" for name in STAGES)
+            writer.writerow(["frame", "presented_us", "qp", "intra", *stages, "psnr_y_db", "captured_us", "offset_us"])
             for frame in self._frames:
                 quality = psnrs.get(frame)
                 times = (f"{value:.3f}" for value in frame.stages_ms)
@@ -283,6 +296,8 @@ class Measurement:
                         int(frame.intra),
                         *times,
                         "" if quality is None else f"{quality:.3f}",
+                        frame.captured_us,
+                        frame.offset_us,
                     ]
                 )
 

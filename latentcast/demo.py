@@ -4,12 +4,10 @@ The demo owns both processes. Whatever happens, also Control-C, it lets the view
 and ends the server.
 """
 
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,15 +16,13 @@ import typer
 from latentcast.demo_link import others, read_link, relayed
 from latentcast.errors import LatentcastError, UserError
 from latentcast.report import read_report
+from latentcast.server_process import ServerProcess
 from latentcast.summary import print_summary
 
 CLIPS = ("signing.mkv", "flower.mp4", "water.mp4")
 CLIPS_FOLDER = Path(__file__).resolve().parent.parent / "assets"
 # What two cores encode and decode at 30 fps with room to spare.
 DEFAULT_SIZE = (640, 360)
-# Compiling the entropy coder on a machine that never ran it takes ten seconds.
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
 REPORT_TIMEOUT_S = 15.0
 # Beyond the seconds asked for: start-up of the viewer, and writing the report.
 SLACK_S = 45.0
@@ -82,9 +78,8 @@ def run_demo(
         flags += shared
         for source in chosen:
             flags += ["--source", source]
-        server = _start("serve", flags, capture=True)
-        try:
-            url = _announced_url(server)
+        with ServerProcess(flags) as server:
+            url = server.url()
             typer.echo(f"Streaming {', '.join(Path(name).name for name in chosen)} for {seconds:g} s")
             with relayed(url, plan) as ways:
                 for way in ways[1:]:
@@ -92,41 +87,10 @@ def run_demo(
                 with others(ways[1:], seconds=seconds, report=report, codec=shared):
                     first = ways[0].url
                     _watch(first, *shared, ring=ring, seconds=seconds, headless=headless, psnr=psnr, report=report)
-        finally:
-            _stop(server)
     result = report / "report.json"
     if not result.exists():
         raise LatentcastError("the viewer ended without a report; run again with --verbose to see why.")
     print_summary(read_report(result), folder=report)
-
-
-def _start(command: str, flags: list[str], *, capture: bool) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "latentcast", command, *flags],
-        stdout=subprocess.PIPE if capture else None,
-        text=True,
-        # Control-C in the terminal is for the demo and its viewer; the server ends when they are done.
-        start_new_session=capture,
-    )
-
-
-def _announced_url(server: subprocess.Popen[str]) -> str:
-    """Wait for the server's first line. Its own message is on stderr already when it failed."""
-    assert server.stdout is not None
-    timer = threading.Timer(START_TIMEOUT_S, server.kill)
-    timer.start()
-    try:
-        for line in server.stdout:
-            found = re.search(r"http://\S+", line)
-            if found:
-                return found.group()
-    finally:
-        timer.cancel()
-    code = server.wait()
-    if code == 2:
-        # The server has said it in one sentence; saying it twice helps nobody.
-        raise SystemExit(2)
-    raise LatentcastError(f"the server did not start (exit code {code}).")
 
 
 def _watch(url: str, *codec: str, ring: Path, seconds: float, headless: bool, psnr: bool, report: Path) -> None:
@@ -176,15 +140,3 @@ def _last_words(viewer: subprocess.Popen[bytes]) -> int:
         return viewer.wait(REPORT_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise LatentcastError("the viewer did not end when it was told to, so there is no report.") from error
-
-
-def _stop(server: subprocess.Popen[str]) -> None:
-    if server.poll() is None:
-        server.terminate()
-        try:
-            server.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-    if server.stdout is not None:
-        server.stdout.close()

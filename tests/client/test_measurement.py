@@ -131,6 +131,7 @@ def test_every_line_of_frames_csv_adds_up(tmp_path: Path) -> None:
         captured_us = START_US + int(row["frame"]) * 33_000
         total = sum(float(row[f"{name}_ms"]) for name in STAGES)
         assert total == pytest.approx((int(row["presented_us"]) - captured_us) / 1e3)
+        assert int(row["captured_us"]) - int(row["offset_us"]) == captured_us
 
 
 def test_connections_after_each_other_are_counted_together(tmp_path: Path) -> None:
