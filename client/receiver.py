@@ -31,7 +31,19 @@ from client.timeline import Timeline
 from codec.arithmetic import Arithmetic
 from codec.bitstream import VERSION as BITSTREAM_VERSION
 from latentcast import __version__, control
-from latentcast.control import Bye, Config, Error, Hello, Stats
+from latentcast.control import (
+    AudioClock,
+    Bye,
+    ClientMessage,
+    Clipboard,
+    Config,
+    Cursor,
+    Error,
+    Hello,
+    Notice,
+    SourceState,
+    Stats,
+)
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.worker import Worker
 from transport.reassembly import FrameReady
@@ -77,7 +89,8 @@ class Receiver:
     """All methods belong to the event loop's thread.
 
     The worker's result callback must be pointed at `on_result`. on_picture(picture) for every decoded frame;
-    on_config(config) when the stream's size is known; on_trouble(message) when frames arrive that cannot be decoded
+    on_config(config) when the stream's size is known; on_source(state) when the server says what the source is doing;
+    on_message(message) for whatever else it says; on_trouble(message) when frames arrive that cannot be decoded
     here; on_end(message, fatal) once, when the session ends by itself.
     """
 
@@ -92,6 +105,8 @@ class Receiver:
         ice_servers: Sequence[str],
         on_picture: Callable[[Picture], None],
         on_config: Callable[[Config], None],
+        on_source: Callable[[SourceState], None] = lambda _: None,
+        on_message: Callable[[AudioClock | Cursor | Clipboard | Notice], None] = lambda _: None,
         on_trouble: Callable[[str], None],
         on_end: Callable[[str, bool], None],
     ) -> None:
@@ -109,6 +124,8 @@ class Receiver:
         """Of the decoder; None until the decoder process has said it."""
         self._on_picture = on_picture
         self._on_config = on_config
+        self._on_source = on_source
+        self._on_message = on_message
         self._on_trouble = on_trouble
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -164,6 +181,10 @@ class Receiver:
         self._queue.clear()
         await self._peer.close()
 
+    def send(self, message: ClientMessage) -> bool:
+        """Put a message on the control channel, once the session is up. False when it could not be taken."""
+        return self.config is not None and not self._ended and self._peer.send_control(message.model_dump_json())
+
     @property
     def loss(self) -> float:
         """Share of media packets that did not come in, over the session, 0..1."""
@@ -218,8 +239,12 @@ class Receiver:
             self.stats = message
             if message.final:
                 self._final.set()
+        elif isinstance(message, SourceState):
+            self._on_source(message)
         elif isinstance(message, Error):
             self._end(message.message, fatal=message.code in ("version", "weights", "profile", "arithmetic"))
+        else:
+            self._on_message(message)
 
     def _on_media(self, data: bytes) -> None:
         now = time.monotonic()

@@ -24,10 +24,12 @@ from client.status import ViewStatus
 from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
+from latentcast import control
 from latentcast.config import ViewSettings
-from latentcast.control import Config
+from latentcast.control import AudioClock, Clipboard, Config, Cursor, Notice, SourceState
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
+from latentcast.report import STAGES
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.statistics import percentile
 from latentcast.vitals import LoopLag, resident_mb
@@ -68,6 +70,8 @@ class Viewer:
         self._on_notice = on_notice
         self.endpoint = endpoint_of(settings.url, settings.stream)
         self.config: Config | None = None
+        self.source: SourceState | None = None
+        """What the source is doing, as the server said last."""
         self.lag = LoopLag()
         self._buffer = SharedBuffer.create(BUFFER_BYTES)
         self._worker = self._make_worker()
@@ -161,6 +165,8 @@ class Viewer:
         still_s = now - self._presented_at
         if receiver is None or self.config is None or still_s < max(STILL_S, 5 / self.config.fps):
             return None
+        if self.source is not None and self.source.state != "live":
+            return _capitalised(self.source.reason or "the source has no picture")
         if receiver.waiting_for_intra:
             return "Frames were lost. Waiting for an intra frame"
         return f"No new picture for {still_s:.0f} s; the server is there"
@@ -223,6 +229,8 @@ class Viewer:
             ice_servers=self._settings.ice_servers,
             on_picture=self._on_picture,
             on_config=self._on_config,
+            on_source=self._on_source,
+            on_message=self._on_message,
             on_trouble=lambda reason: self._say(_capitalised(reason)),
             on_end=lambda message, fatal: _set(ended, (message, fatal)),
         )
@@ -267,6 +275,15 @@ class Viewer:
     def _on_config(self, config: Config) -> None:
         self.config = config
         self._say(f"Connected to {config.stream}, {config.width}x{config.height}. Waiting for the first frame")
+
+    def _on_source(self, source: SourceState) -> None:
+        self.source = source
+        if source.state != "live":
+            self._say(_capitalised(source.reason or "the source has no picture"))
+
+    def _on_message(self, message: AudioClock | Cursor | Clipboard | Notice) -> None:
+        if isinstance(message, Notice):
+            self._on_notice(_capitalised(message.message))
 
     async def _wait_stop(self, seconds: float) -> None:
         try:
@@ -326,7 +343,7 @@ class Viewer:
             _set(self._ended, (why, True))
 
     async def _sample(self) -> None:
-        """Memory, once a second."""
+        """Memory, and a word to the server, once a second."""
         while True:
             await asyncio.sleep(SAMPLE_INTERVAL_S)
             receiver = self._receiver
@@ -335,6 +352,29 @@ class Viewer:
                 client_mb=resident_mb((os.getpid(), self._worker.pid)),
                 server_mb=None if stats is None else stats.memory_mb,
             )
+            if receiver is not None:
+                receiver.send(self._seen(receiver))
+
+    def _seen(self, receiver: Receiver) -> control.Viewer:
+        """What this viewer saw in the last second, for the server's dashboard."""
+        now = time.monotonic()
+        recent = [frame for frame in list(self._recent) if frame.presented_us / 1e6 > now - 1.0]
+        totals = sorted(frame.total_ms for frame in recent)
+        stages = {
+            name: round(percentile(sorted(frame.stages_ms[i] for frame in recent), 0.5), 3)
+            for i, name in enumerate(STAGES if recent else ())
+        }
+        clock = receiver.clock
+        return control.Viewer(
+            fps=float(len(recent)),
+            presented=self._measurement.presented,
+            lost=receiver.counts.lost,
+            latency_p50_ms=round(percentile(totals, 0.5), 3) if totals else None,
+            latency_p95_ms=round(percentile(totals, 0.95), 3) if totals else None,
+            stages_ms=stages,
+            clock_error_ms=None if clock.error_us is None else clock.error_us / 1e3,
+            rtt_ms=None if clock.rtt_us is None else clock.rtt_us / 1e3,
+        )
 
 
 def _set(future: asyncio.Future[tuple[str, bool]], value: tuple[str, bool]) -> None:

@@ -80,6 +80,12 @@ class ServeSettings(CodecSettings):
     """Of `dcvc-rt`: frames after which the state is made anew from the picture; 0 never."""
     token: SecretStr | None = None
     """When set, viewers must send it as `Authorization: Bearer`."""
+    manage_token: SecretStr | None = None
+    """Who sends it may publish, start and stop streams. Default: `token`; without either, this machine only."""
+    input_token: SecretStr | None = None
+    """Viewers who send it may drive the screen that is streamed. Without it nobody may."""
+    max_streams: Annotated[int, Field(ge=1, le=64)] = 4
+    """Streams at the same time; each takes an encoder process while it runs."""
     ice_servers: tuple[str, ...] = ()
     """STUN and TURN servers as URLs for this server. None by default: nothing leaves the machine."""
     ice_addresses: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Messages of the `control` data channel: JSON, one object a message, told apart by `type` (`docs/control.md`).
 
-    client -> server    hello, bye
-    server -> client    config, stats, error
+    client -> server    hello, viewer, input, clipboard, bye
+    server -> client    config, source, stats, audio_clock, cursor, clipboard, notice, error
 
 Both ends validate every field; what does not parse is counted and dropped.
 """
@@ -12,17 +12,31 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from latentcast.report import Percentiles
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 # Far above any message here; a peer that sends more is not speaking this protocol.
 MAX_MESSAGE_BYTES = 16 * 1024
 MAX_ERROR_CHARACTERS = 1000
+MAX_INPUT_EVENTS = 64
+"""Of one message: what a hand does within a few milliseconds, with room to spare."""
+MAX_CLIPBOARD_BYTES = 1 << 20
+"""UTF-8 of a clipboard's text; a longer one is not sent."""
+MAX_CLIPBOARD_PART_CHARACTERS = 2048
+"""At six bytes a character, the longest that JSON escapes make of one, a part still fits a message."""
+MAX_CLIPBOARD_PARTS = 4096
+MAX_CURSOR_CHARACTERS = 10_240
+"""Base64 of a cursor's PNG."""
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Milliseconds = Annotated[float, Field(ge=-1e9, le=1e9)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Hello(_Message):
@@ -45,6 +59,8 @@ class Hello(_Message):
     """What its network computes in."""
     program: Annotated[str, Field(max_length=64)]
     """Name and version, for logs."""
+    audio: bool = False
+    """Whether it plays the stream's audio track."""
 
 
 class Config(_Message):
@@ -108,14 +124,146 @@ class Error(_Message):
     message: Annotated[str, Field(max_length=MAX_ERROR_CHARACTERS)]
 
 
+class SourceState(_Message):
+    """What the stream shows, after the config and whenever it changes."""
+
+    type: Literal["source"] = "source"
+    kind: Annotated[str, Field(max_length=32)]
+    """`pattern`, `file`, `webcam`, `screen`, `url`, `whip`."""
+    state: Literal["waiting", "live", "ended"]
+    """`waiting`: there is no picture now, and the server tries to get one."""
+    reason: Annotated[str, Field(max_length=MAX_ERROR_CHARACTERS)] | None = None
+    """Why there is none, for the user."""
+    drive: bool = False
+    """Whether this viewer may drive what it sees."""
+    audio: bool = False
+    """Whether the source has audio."""
+
+
+class AudioClock(_Message):
+    """The moment that a time stamp of the audio track stands for."""
+
+    type: Literal["audio_clock"] = "audio_clock"
+    rtp: Annotated[int, Field(ge=0, lt=2**32)]
+    """RTP time stamp, 48 kHz."""
+    captured_us: Count
+    """Server's monotonic clock, microseconds."""
+
+
+class Cursor(_Message):
+    """The pointer's shape on a driven screen, when it changes."""
+
+    type: Literal["cursor"] = "cursor"
+    visible: bool
+    png: Annotated[str, Field(max_length=MAX_CURSOR_CHARACTERS, pattern=r"^[A-Za-z0-9+/]*={0,2}$")] = ""
+    """Base64 of a PNG with transparency."""
+    hot_x: Annotated[int, Field(ge=0, le=255)] = 0
+    """Column of the picture that points."""
+    hot_y: Annotated[int, Field(ge=0, le=255)] = 0
+
+
+class Clipboard(_Message):
+    """Part of the text that was copied at the sending end. Both directions."""
+
+    type: Literal["clipboard"] = "clipboard"
+    id: Annotated[int, Field(ge=0, lt=2**32)]
+    """Number of the text: a higher one replaces an unfinished lower one."""
+    part: Annotated[int, Field(ge=0, lt=MAX_CLIPBOARD_PARTS)]
+    parts: Annotated[int, Field(ge=1, le=MAX_CLIPBOARD_PARTS)]
+    text: Annotated[str, Field(max_length=MAX_CLIPBOARD_PART_CHARACTERS)]
+
+
+class Notice(_Message):
+    """One sentence for the user; the session goes on."""
+
+    type: Literal["notice"] = "notice"
+    message: Annotated[str, Field(max_length=MAX_ERROR_CHARACTERS)]
+
+
+class Viewer(_Message):
+    """Once a second, what the viewer sees: for the dashboard."""
+
+    type: Literal["viewer"] = "viewer"
+    fps: Annotated[float, Field(ge=0, le=1000)]
+    """Pictures presented in the last second."""
+    presented: Count
+    lost: Count
+    latency_p50_ms: Milliseconds | None = None
+    """Capture to presentation over the last second."""
+    latency_p95_ms: Milliseconds | None = None
+    stages_ms: Annotated[dict[str, Milliseconds], Field(max_length=16)] = {}
+    """Median of each stage of `latentcast.report.STAGES`."""
+    clock_error_ms: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    rtt_ms: Annotated[float, Field(ge=0, le=1e6)] | None = None
+
+
+class Pointer(_Event):
+    """Moved to a place of the stream's picture."""
+
+    type: Literal["pointer"] = "pointer"
+    x: Annotated[float, Field(ge=0, le=1)]
+    """Share of the picture's width, 0 the left edge."""
+    y: Annotated[float, Field(ge=0, le=1)]
+
+
+class Button(_Event):
+    """1 left, 2 middle, 3 right, 8 back, 9 forward, as X numbers them; 4 to 7 are the wheel and not sent."""
+
+    type: Literal["button"] = "button"
+    button: Literal[1, 2, 3, 8, 9]
+    pressed: bool
+
+
+class Wheel(_Event):
+    """Notches, fractions too: dy > 0 away from the user, dx > 0 to the right."""
+
+    type: Literal["wheel"] = "wheel"
+    dx: Annotated[float, Field(ge=-100, le=100)] = 0.0
+    dy: Annotated[float, Field(ge=-100, le=100)] = 0.0
+
+
+class Key(_Event):
+    """A physical key, by its place on the keyboard."""
+
+    type: Literal["key"] = "key"
+    code: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9]+$")]
+    """`KeyboardEvent.code` of the W3C's UI Events, such as KeyA, Digit1, ArrowLeft."""
+    pressed: bool
+
+
+class Text(_Event):
+    """Typed text that no physical key stands for: an input method's, a dead key's."""
+
+    type: Literal["text"] = "text"
+    text: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Release(_Event):
+    """Everything pressed is released: the viewer's window has lost the focus."""
+
+    type: Literal["release"] = "release"
+
+
+InputEvent = Annotated[Pointer | Button | Wheel | Key | Text | Release, Field(discriminator="type")]
+
+
+class Input(_Message):
+    """What the user did, in order. Only from viewers that may drive."""
+
+    type: Literal["input"] = "input"
+    events: Annotated[list[InputEvent], Field(min_length=1, max_length=MAX_INPUT_EVENTS)]
+
+
 class Bye(_Message):
     """The client leaves: send no more frames, then the final stats."""
 
     type: Literal["bye"] = "bye"
 
 
-ClientMessage = Hello | Bye
-ServerMessage = Config | Stats | Error
+RemoteMessage = Input | Clipboard
+"""What drives a desktop."""
+ClientMessage = Hello | Viewer | Input | Clipboard | Bye
+ServerMessage = Config | SourceState | Stats | AudioClock | Cursor | Clipboard | Notice | Error
 
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])

@@ -4,11 +4,12 @@
     DELETE /v1/sessions/{id}         ends the session
     GET    /v1/streams, /healthz, /readyz, /metrics
 
+What else there is adds its own routes. Who may do what is in server/access.py.
+
 The viewer's side of WHEP is a Latentcast client: a browser's WHEP player can connect but cannot decode this stream.
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import signal
@@ -22,7 +23,9 @@ from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.vitals import LoopLag
 from server import metrics
-from server.stream import Stream
+from server.access import rights
+from server.stream import LAST_WORDS_S, Stream
+from server.streams import Streams
 from transport.webrtc import use_host_addresses
 
 log = logging.getLogger(__name__)
@@ -40,42 +43,38 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Application:
-    """The aiohttp application around one stream."""
+    """The aiohttp application around the streams."""
 
-    def __init__(self, settings: ServeSettings, stream: Stream, lag: LoopLag) -> None:
+    def __init__(self, settings: ServeSettings, streams: Streams, lag: LoopLag) -> None:
         self._settings = settings
-        self._stream = stream
-        self._collector = metrics.StreamCollector(lambda: self._stream, lag)
+        self._streams = streams
+        self._collector = metrics.StreamCollector(streams, lag)
         self.web = web.Application(client_max_size=MAX_OFFER_BYTES, middlewares=[self._authorise])
         routes = self.web.router
         routes.add_post("/v1/streams/{name}/whep", self._whep)
         routes.add_options("/v1/streams/{name}/whep", self._options)
         routes.add_delete("/v1/sessions/{id}", self._delete)
-        routes.add_get("/v1/streams", self._streams)
+        routes.add_get("/v1/streams", self._list)
         routes.add_get("/healthz", self._healthz)
         routes.add_get("/readyz", self._readyz)
         routes.add_get("/metrics", self._metrics)
 
     @web.middleware
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        token = self._settings.token
-        if token is not None and request.path.startswith("/v1/") and request.method != "OPTIONS":
-            given = request.headers.get("Authorization", "")
-            wanted = f"Bearer {token.get_secret_value()}"
-            # Header bytes that are not UTF-8 come as surrogates.
-            if not hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode()):
-                return web.Response(
-                    status=401,
-                    text="this server wants a token; give the viewer the one it was started with (--token).",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+        """Everything below /v1/ wants the right to view; what wants more asks for it itself."""
+        if request.path.startswith("/v1/") and request.method != "OPTIONS" and not rights(request, self._settings).view:
+            return web.Response(
+                status=401,
+                text="this server wants a token; give the viewer the one it was started with (--token).",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         return await handler(request)
 
     async def _whep(self, request: web.Request) -> web.Response:
-        stream = self._stream
         name = request.match_info["name"]
-        if name != stream.name:
-            return web.Response(status=404, text=f"there is no stream {name!r} here; there is {stream.name!r}.")
+        stream = self._streams.get(name)
+        if stream is None:
+            return web.Response(status=404, text=f"there is no stream {name!r} here; {self._names()}.")
         if request.content_type != SDP_TYPE:
             return web.Response(status=415, text=f"the body is {request.content_type}, expected {SDP_TYPE}.")
         if stream.failure is not None:
@@ -90,7 +89,7 @@ class Application:
             return self._later(stream.failure or "the encoder is still starting; try again.")
         if len(stream.sessions) >= self._settings.max_viewers:
             return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
-        session = stream.new_session()
+        session = stream.new_session(may_drive=rights(request, self._settings).drive)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await session.answer(offer)
@@ -117,34 +116,27 @@ class Application:
         return web.Response(status=204, headers=headers)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        session = self._stream.sessions.get(request.match_info["id"])
+        session = self._streams.session(request.match_info["id"])
         if session is None:
             return web.Response(status=404, text="there is no such session.")
         await session.close()
         return web.Response(status=200)
 
-    async def _streams(self, request: web.Request) -> web.Response:
-        stream = self._stream
-        return web.json_response(
-            [
-                {
-                    "name": stream.name,
-                    "width": stream.width,
-                    "height": stream.height,
-                    "fps": stream.fps,
-                    "viewers": sum(session.live for session in stream.sessions.values()),
-                    "ready": stream.ready,
-                }
-            ]
-        )
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response([_described(stream) for stream in self._streams])
+
+    def _names(self) -> str:
+        names = [repr(stream.name) for stream in self._streams]
+        return f"there is {', '.join(names)}" if names else "there is none at all"
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        """The event loop answers, and nothing has failed for good."""
-        failure = self._stream.failure
-        return web.Response(status=200 if failure is None else 500, text=failure or "ok")
+        """The event loop answers, and no stream has failed for good."""
+        failures = [f"{stream.name}: {stream.failure}" for stream in self._streams if stream.failure is not None]
+        return web.Response(status=500 if failures else 200, text="; ".join(failures) or "ok")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        ready = self._stream.ready
+        """Every stream's encoder is warm."""
+        ready = all(stream.ready for stream in self._streams)
         return web.Response(status=200 if ready else 503, text="ready" if ready else "starting")
 
     async def _metrics(self, request: web.Request) -> web.Response:
@@ -168,7 +160,8 @@ def media_addresses(settings: ServeSettings) -> list[str] | None:
 async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM. announce(url) is called once viewers can connect to the port.
 
-    Raises UserError when the source cannot be opened or the port cannot be had.
+    Ends by itself when the stream of the settings fails and no other runs. Raises UserError then, and when the source
+    cannot be opened or the port cannot be had.
     """
     use_host_addresses(media_addresses(settings))
     loop = asyncio.get_running_loop()
@@ -176,8 +169,15 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     lag = LoopLag()
-    stream = Stream(settings, lag=lag, on_failure=lambda _: stopping.set())
-    runner = web.AppRunner(Application(settings, stream, lag).web, access_log=None)
+    failed: list[str] = []
+
+    def on_failure(stream: Stream) -> None:
+        if all(other.failure is not None for other in streams):
+            failed.append(stream.failure or "")
+            stopping.set()
+
+    streams = Streams(settings, lag=lag, on_failure=on_failure)
+    runner = web.AppRunner(Application(settings, streams, lag).web, access_log=None)
     await runner.setup()
     measuring = asyncio.create_task(lag.run(), name="loop lag")
     try:
@@ -189,7 +189,7 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
                 f"cannot listen on {settings.host} port {settings.port} ({_cause(error)}); choose another "
                 f"with --port, or 0 for any free one."
             ) from error
-        stream.start()
+        stream = await streams.start(settings)
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         announce(f"http://{host}:{port}")
@@ -202,15 +202,28 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
             stream.fps,
         )
         await stopping.wait()
-        if stream.failure is not None:
+        if failed:
             # The last words to the viewers need a moment on the wire.
-            await asyncio.sleep(0.2)
-            raise UserError(stream.failure)
+            await asyncio.sleep(LAST_WORDS_S)
+            raise UserError(failed[0])
     finally:
         measuring.cancel()
         await asyncio.wait([measuring])
-        await stream.stop()
+        await streams.close()
         await runner.cleanup()
+
+
+def _described(stream: Stream) -> dict[str, object]:
+    status = stream.source_status
+    return {
+        "name": stream.name,
+        "width": stream.width,
+        "height": stream.height,
+        "fps": stream.fps,
+        "viewers": sum(session.live for session in stream.sessions.values()),
+        "ready": stream.ready,
+        "source": {"kind": status.kind, "state": status.state, "reason": status.reason},
+    }
 
 
 def _cause(error: OSError) -> str:

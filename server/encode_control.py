@@ -77,6 +77,12 @@ class EncodeControl:
         """The newest one, for newcomers."""
         self._last_rescue = float("-inf")
         self._since_intra = 0
+        self._forced = False
+        """Somebody asked for an intra frame."""
+
+    def force_intra(self) -> None:
+        """Code the next picture from nothing."""
+        self._forced = True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -155,6 +161,7 @@ class EncodeControl:
         self._since_intra = 1 if intra else self._since_intra + 1
         if intra:
             self._last_intra = now
+            self._forced = False
         elif self._ladder.on_frame(order.choice, size_bytes=size_bytes, now=now):
             self._resize()
         return None
@@ -184,7 +191,7 @@ class EncodeControl:
         say: who decides. The others must not be a burden to them, nor be shut out: newcomers are served, and who has
         fallen behind is taken along once in `RESCUE_S`, were it by an intra frame.
         """
-        if intra_interval is not None and self._since_intra >= intra_interval:
+        if self._forced or (intra_interval is not None and self._since_intra >= intra_interval):
             return None
         others = [viewer for viewer in heard if viewer not in say and not viewer.wastes_intra(now)]
         asking = [viewer for viewer in others if viewer.newest_offered is None]

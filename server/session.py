@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from codec.arithmetic import Arithmetic, intra_interval
 from codec.bitstream import VERSION as BITSTREAM_VERSION
 from latentcast import control
-from latentcast.control import Bye, Config, Error, Hello, Stats
+from latentcast.control import (
+    Bye,
+    Config,
+    Error,
+    Hello,
+    Input,
+    RemoteMessage,
+    ServerMessage,
+    SourceState,
+    Stats,
+    Viewer,
+)
+from latentcast.control import Clipboard as ClipboardMessage
 from latentcast.report import Percentiles
 from transport.sender import MediaSender
 from transport.serial import serial_distance
@@ -51,8 +63,10 @@ class ViewerSession:
     """All methods belong to the event loop's thread.
 
     sender: this viewer's transport. arithmetic: the encoder's; exact: only a viewer that computes the same can decode
-    (codec.arithmetic). config(session) gives the stream config as the viewer gets it now; vitals(session) the counts of
-    what it watches; on_live(session) is called when it has been accepted; on_closed(session) once.
+    (codec.arithmetic). may_drive: its token allows remote input. config(session) gives the stream config as the viewer
+    gets it now, source(session) what the source is doing, vitals(session) the counts of what it watches;
+    on_live(session) is called when it has been accepted; on_remote(session, message) for what it does to the desktop
+    that it watches, whether it may or not; on_closed(session) once.
     """
 
     def __init__(
@@ -62,9 +76,12 @@ class ViewerSession:
         ice_servers: Sequence[str],
         arithmetic: Arithmetic,
         exact: bool,
+        may_drive: bool = False,
         config: Callable[["ViewerSession"], Config],
+        source: Callable[["ViewerSession"], SourceState],
         vitals: Callable[["ViewerSession"], StreamVitals],
         on_live: Callable[["ViewerSession"], None],
+        on_remote: Callable[["ViewerSession", RemoteMessage], None] = lambda _, __: None,
         on_closed: Callable[["ViewerSession"], None],
     ) -> None:
         self.id = secrets.token_urlsafe(16)
@@ -74,8 +91,16 @@ class ViewerSession:
         """Index of the encode that it watches."""
         self.intra_interval: int | None = None
         """Frames from one intra frame to the next, where the viewer's states slowly come apart from the encoder's."""
+        self.may_drive = may_drive
+        self.program = ""
+        """Name and version that the viewer gave."""
+        self.seen: Viewer | None = None
+        """What it said last about what it sees."""
+        self.since = time.monotonic()
         self._arithmetic, self._exact = arithmetic, exact
         self._config = config
+        self._source = source
+        self._on_remote = on_remote
         self._vitals = vitals
         self._on_live = on_live
         self._on_closed = on_closed
@@ -122,7 +147,16 @@ class ViewerSession:
         """Tell the viewer the stream config that its next frames belong to, if it is a new one."""
         if self.live and self._announced_epoch != self.sender.epoch:
             self._announced_epoch = self.sender.epoch
-            self._send(self._config(self))
+            self.send(self._config(self))
+
+    def announce_source(self) -> None:
+        """Tell the viewer what the source is doing now."""
+        if self.live:
+            self.send(self._source(self))
+
+    def send(self, message: ServerMessage) -> bool:
+        """Put a message on the control channel. False when it could not be taken."""
+        return self._peer.send_control(message.model_dump_json())
 
     def on_coded(self) -> None:
         """The encode that it watches has delivered a frame; send what is due of it."""
@@ -142,7 +176,7 @@ class ViewerSession:
 
     def refuse(self, code: str, message: str) -> None:
         """Tell the viewer why, then close."""
-        self._send(Error.model_validate({"code": code, "message": message[: control.MAX_ERROR_CHARACTERS]}))
+        self.send(Error.model_validate({"code": code, "message": message[: control.MAX_ERROR_CHARACTERS]}))
         # The message needs a moment on the wire.
         self._leave()
 
@@ -173,8 +207,16 @@ class ViewerSession:
             self._unparsed += 1
         elif isinstance(message, Bye):
             self._leave()
-        elif not self.live and self._left is None:
-            self._on_hello(message)
+        elif isinstance(message, Hello):
+            if not self.live and self._left is None:
+                self._on_hello(message)
+        elif not self.live:
+            # Nothing but a hello is expected of somebody who is not a viewer yet, or any more.
+            self._unparsed += 1
+        elif isinstance(message, Viewer):
+            self.seen = message
+        elif isinstance(message, Input | ClipboardMessage):
+            self._on_remote(self, message)
 
     def _on_hello(self, hello: Hello) -> None:
         config = self._config(self)
@@ -211,7 +253,9 @@ class ViewerSession:
         else:
             log.info("session %s: viewer %s is live", self.id[:6], hello.program)
             self.live = True
+            self.program = hello.program
             self.announce()
+            self.announce_source()
             self.intra_interval = intra_interval(self._arithmetic, theirs_computes)
             if self.intra_interval is not None:
                 log.info(
@@ -233,9 +277,6 @@ class ViewerSession:
         self._flush()
 
     # -- to the viewer
-
-    def _send(self, message: Config | Stats | Error) -> None:
-        self._peer.send_control(message.model_dump_json())
 
     def _flush(self) -> None:
         """Send what is due and set the timer for the rest."""
@@ -272,7 +313,7 @@ class ViewerSession:
                 self._close_soon(f"nothing was heard from the viewer for {SILENCE_TIMEOUT_S:.0f} s")
             elif self.live and now >= next_stats:
                 next_stats = now + STATS_INTERVAL_S
-                self._send(self._stats(final=False))
+                self.send(self._stats(final=False))
 
     def _update_window(self, now: float) -> None:
         self._peer.set_window(target_bps=self.sender.target_bps, feedback_alive=now - self._heard < FEEDBACK_ALIVE_S)
@@ -287,7 +328,7 @@ class ViewerSession:
 
     def _send_final(self) -> None:
         if self.live:
-            self._send(self._stats(final=True))
+            self.send(self._stats(final=True))
             self.live = False
 
     def _stats(self, *, final: bool) -> Stats:

@@ -17,19 +17,21 @@ from contextlib import suppress
 from codec.profiles import Profile
 from latentcast.capture_ring import CaptureRing
 from latentcast.config import ServeSettings
-from latentcast.control import Config
+from latentcast.control import MAX_ERROR_CHARACTERS, Config, SourceState
 from latentcast.vitals import LoopLag, resident_mb
 from server.capture import Capture
 from server.frame_slots import FrameSlots
 from server.rendition import Rendition
 from server.renditions import RenditionPlanner, ViewerLoad, rendition_sizes
 from server.session import StreamVitals, ViewerSession
-from server.sources import open_source
+from server.sources.base import Source, SourceStatus
 from transport.sender import MediaSender
 
 log = logging.getLogger(__name__)
 
 PLAN_INTERVAL_S = 0.1
+# What a goodbye to the viewers needs on the wire.
+LAST_WORDS_S = 0.2
 # A lower rendition that nobody watches keeps its encoder for so long: who has just left may be back.
 IDLE_RENDITION_S = 10.0
 
@@ -37,17 +39,22 @@ IDLE_RENDITION_S = 10.0
 class Stream:
     """`start` it, add sessions, `stop` it. on_failure(reason) is called when it cannot go on."""
 
-    def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
-        """Opens the source. Raises UserError for a profile, a source or a size that cannot be used."""
+    def __init__(
+        self, settings: ServeSettings, source: Source, *, lag: LoopLag, on_failure: Callable[[str], None]
+    ) -> None:
+        """Owns `source` from now on. Raises UserError for a profile that cannot be used."""
         self.name = settings.stream
         self._settings = settings
         self._profile = Profile.of(settings)
         self._weights_sha256 = self._profile.weights_sha256()
         self._lag = lag
         self._on_failure = on_failure
-        self._source = open_source(settings.source, size=settings.size, fps=settings.fps)
-        self.width, self.height = self._source.size
-        self.fps = self._source.fps
+        self.source = source
+        self.source_status = SourceStatus(source.kind, "waiting", "the source is starting")
+        self.max_bitrate = settings.max_bitrate
+        """Upper limit of the rate to a viewer, bit/s; `set_max_bitrate` changes it."""
+        self.width, self.height = source.size
+        self.fps = source.fps
         self.sessions: dict[str, ViewerSession] = {}
         self.failure: str | None = None
         self._sizes = rendition_sizes((self.width, self.height), settings.renditions)
@@ -59,7 +66,6 @@ class Stream:
         self._watched: dict[int, float] = {}
         """When each lower rendition last had a viewer."""
         self._ready = asyncio.Event()
-        self._newest_captured = -1
         self._capture: Capture | None = None
         self._ring: CaptureRing | None = None
         self._planning: asyncio.Task[None] | None = None
@@ -72,7 +78,7 @@ class Stream:
 
     @property
     def ready(self) -> bool:
-        """The encoder is warm and the source runs."""
+        """The encoder is warm. The source may still have to come."""
         return self._ready.is_set()
 
     async def wait_ready(self, timeout_s: float) -> bool:
@@ -89,18 +95,24 @@ class Stream:
         self.renditions[0].start()
         call = self._loop.call_soon_threadsafe
         self._capture = Capture(
-            self._source,
+            self.source,
             self._slots,
             ring=self._ring,
-            on_frame=lambda frame_id: _if_open(self._loop, lambda: call(self._on_captured, frame_id)),
+            on_frame=lambda _: _if_open(self._loop, lambda: call(self._on_captured)),
             on_failure=lambda reason: _if_open(self._loop, lambda: call(self._fail, reason)),
+            on_status=lambda reason: _if_open(self._loop, lambda: call(self._on_source, reason)),
         )
         self._capture.start()
         self._planning = self._loop.create_task(self._plan_often(), name="renditions")
 
     async def stop(self) -> None:
-        """Close all sessions, the encoder processes and the capture thread."""
+        """Tell the viewers, close all sessions, the encoder processes and the capture thread."""
         self._stopping = True
+        watching = [session for session in self.sessions.values() if session.watching]
+        for session in watching:
+            session.refuse("gone", f"the stream {self.name!r} was stopped.")
+        if watching:
+            await asyncio.sleep(LAST_WORDS_S)
         if self._planning is not None:
             self._planning.cancel()
             await asyncio.wait([self._planning])
@@ -110,22 +122,27 @@ class Stream:
             await self._loop.run_in_executor(None, self._capture.stop)
         self._slots.close()
 
-    def new_session(self) -> ViewerSession:
-        """A session for one more viewer, once `ready`; it is in `sessions` until it closes."""
+    def new_session(self, *, may_drive: bool = False) -> ViewerSession:
+        """A session for one more viewer, once `ready`; it is in `sessions` until it closes.
+
+        may_drive: its token allows remote input.
+        """
         settings = self._settings
         arithmetic = self.renditions[0].arithmetic
         assert arithmetic is not None
         session = ViewerSession(
             sender=MediaSender(
-                initial_bps=min(settings.start_bitrate, settings.max_bitrate),
-                min_bps=min(settings.min_bitrate, settings.max_bitrate),
-                max_bps=settings.max_bitrate,
+                initial_bps=min(settings.start_bitrate, self.max_bitrate),
+                min_bps=min(settings.min_bitrate, self.max_bitrate),
+                max_bps=self.max_bitrate,
                 frame_interval_s=1 / self.fps,
             ),
             ice_servers=settings.ice_servers,
             arithmetic=arithmetic,
             exact=self._profile.exact,
+            may_drive=may_drive,
             config=self._config,
+            source=self._source_state,
             vitals=self._vitals,
             on_live=self._on_live,
             on_closed=self._forget,
@@ -138,12 +155,41 @@ class Stream:
     def target_bps(self) -> float:
         """What the slowest viewer of the best rendition can take."""
         watching = self.renditions[0].watching
-        return min((session.sender.target_bps for session in watching), default=float(self._settings.max_bitrate))
+        return min((session.sender.target_bps for session in watching), default=float(self.max_bitrate))
 
     def slot_statistics(self) -> tuple[int, int]:
         """Pictures captured, and dropped because a newer one came before the encoder was free."""
         statistics = self._slots.statistics()
         return statistics.captured, statistics.dropped
+
+    def force_intra(self) -> None:
+        """The next frame of every rendition is coded from nothing."""
+        for rendition in self.renditions:
+            rendition.control.force_intra()
+
+    def set_max_bitrate(self, bps: int) -> None:
+        """Limit the rate to every viewer, present and to come, bit/s."""
+        self.max_bitrate = bps
+        for session in self.sessions.values():
+            session.sender.estimator.limit(bps)
+
+    def _source_state(self, session: ViewerSession) -> SourceState:
+        status = self.source_status
+        reason = None if status.reason is None else status.reason[:MAX_ERROR_CHARACTERS]
+        return SourceState(
+            kind=status.kind, state=status.state, reason=reason, drive=False, audio=self.source.audio is not None
+        )
+
+    def _on_source(self, reason: str | None) -> None:
+        """The source is there (None), or is not, and why."""
+        self._set_source(SourceStatus(self.source.kind, "live" if reason is None else "waiting", reason))
+
+    def _set_source(self, status: SourceStatus) -> None:
+        self.source_status = status
+        if status.reason is not None:
+            log.warning("stream %s: %s", self.name, status.reason)
+        for session in self.sessions.values():
+            session.announce_source()
 
     def _forget(self, session: ViewerSession) -> None:
         if self.sessions.pop(session.id, None) is not None:
@@ -174,15 +220,12 @@ class Stream:
             memory_mb=resident_mb((os.getpid(), *(rendition.pid for rendition in self.renditions))),
         )
 
-    def _on_captured(self, frame_id: int) -> None:
-        self._newest_captured = frame_id
-        if not self.ready:
-            self._update_ready()
+    def _on_captured(self) -> None:
         for rendition in self.renditions:
             rendition.pump()
 
     def _update_ready(self) -> None:
-        if self.renditions[0].ready and self.failure is None and self._newest_captured >= 0:
+        if self.renditions[0].ready and self.failure is None:
             self._ready.set()
         else:
             self._ready.clear()
@@ -258,6 +301,7 @@ class Stream:
         """Nothing more can be sent: tell everybody why."""
         if self.failure is None and not self._stopping:
             self.failure = reason
+            self._set_source(SourceStatus(self.source.kind, "ended", reason))
             self._update_ready()
             log.error("stream %s: %s", self.name, reason)
             try:

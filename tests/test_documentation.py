@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from latentcast.config import DEFAULT_PORT, ServeSettings, ViewSettings
-from latentcast.control import Bye, Config, Error, Hello, Stats
+from latentcast.control import ClientMessage, ServerMessage
 from latentcast.report import STAGES, Report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ def test_every_field_of_the_report_is_defined() -> None:
 
 def test_every_field_of_the_control_messages_is_defined() -> None:
     page = (ROOT / "docs/control.md").read_text()
-    for message in (Hello, Config, Stats, Error, Bye):
+    for message in {*get_args(ClientMessage), *get_args(ServerMessage)}:
         name = message.model_fields["type"].default
         section = re.search(rf"^## {name}\b.*?(?=^## |\Z)", page, re.M | re.S)
         assert section is not None, name

@@ -7,12 +7,14 @@ is queued here; whoever reads decides what to do with a picture that nobody has 
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentcast.errors import LatentcastError, UserError
+from server.audio import AudioFeed
 
 MIN_SIDE, MAX_WIDTH, MAX_HEIGHT = 64, 1920, 1088
 """Pictures the project handles, in pixels."""
@@ -25,8 +27,32 @@ class SourceClosed(LatentcastError):
     """`read` was interrupted, or called after `interrupt`: there will be no more frames."""
 
 
+class SourceLost(LatentcastError):
+    """No frame can be had now; the message says why. The next `read` waits, tries again, and may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What a stream's source is doing."""
+
+    kind: str
+    state: Literal["waiting", "live", "ended"]
+    reason: str | None = None
+    """Why there is no picture, for the user."""
+
+
 class Source(Protocol):
     """Where frames come from. Driven by one thread; `interrupt` may be called from any other."""
+
+    @property
+    def kind(self) -> str:
+        """`pattern`, `file`, `webcam`, `screen`, `url` or `whip`."""
+        ...
+
+    @property
+    def audio(self) -> AudioFeed | None:
+        """Where its sound comes out; None if it has none."""
+        ...
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,8 +68,8 @@ class Source(Protocol):
         """Block until the next frame is due, fill `planes` and return its capture time.
 
         `planes` is uint8 (3, height, width), the full-range BT.709 working picture; all of it is written. The time is
-        in microseconds of the monotonic clock. Raises SourceClosed after `interrupt`, and LatentcastError when no
-        frame can be had any more.
+        in microseconds of the monotonic clock. Raises SourceClosed after `interrupt`, SourceLost when there is no
+        frame now but there may be later, and any other LatentcastError when there will be none any more.
         """
         ...
 

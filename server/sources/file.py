@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from codec.colour import Rectangle, ToPlanes, fit_rectangle, paint_border
 from codec.video_io import VideoReader
 from latentcast.errors import LatentcastError, UserError
+from server.audio import AudioFeed
 from server.sources.base import (
     MAX_HEIGHT,
     MAX_WIDTH,
@@ -88,6 +89,16 @@ class FileSource:
         self._shown: _Timed | None = None
         self._ahead: _Timed | None = None
         self.frames_skipped = 0
+
+    @property
+    def kind(self) -> str:
+        """See `Source.kind`."""
+        return "file"
+
+    @property
+    def audio(self) -> AudioFeed | None:
+        """None: clips are shown without their sound."""
+        return None
 
     @property
     def size(self) -> tuple[int, int]:

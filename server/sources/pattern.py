@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from codec.colour import frame_to_planes
 from latentcast import barcode
+from server.audio import AudioFeed
 from server.sources.base import Waiter, check_picture, check_planes, monotonic_us
 
 _MAX_LATE_s = 0.5
@@ -88,6 +89,16 @@ class PatternSource:
         self._origin_us = 0
         self._ticks = 0
         self.frames_skipped = 0
+
+    @property
+    def kind(self) -> str:
+        """See `Source.kind`."""
+        return "pattern"
+
+    @property
+    def audio(self) -> AudioFeed | None:
+        """None: the pattern is silent."""
+        return None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,7 +13,9 @@ from codec.arithmetic import Arithmetic
 from latentcast.config import ServeSettings
 from latentcast.vitals import LoopLag
 from server.app import MAX_OFFER_BYTES, Application
+from server.sources import Source
 from server.stream import Stream
+from server.streams import Streams
 from transport.webrtc import Peer, use_host_addresses
 
 WHEP = "/v1/streams/live/whep"
@@ -27,18 +29,23 @@ class IdleStream(Stream):
 
     is_ready = True
 
-    def __init__(self, settings: ServeSettings, *, lag: LoopLag, on_failure: Callable[[str], None]) -> None:
-        super().__init__(settings, lag=lag, on_failure=on_failure)
+    def __init__(
+        self, settings: ServeSettings, source: Source, *, lag: LoopLag, on_failure: Callable[[str], None]
+    ) -> None:
+        super().__init__(settings, source, lag=lag, on_failure=on_failure)
         self.renditions[0].arithmetic = Arithmetic("0" * 32, "float32")
         # Nobody waits for an encoder that does not come.
         self._ready.set()
+
+    def start(self) -> None:
+        """Nothing runs."""
 
     @property
     def ready(self) -> bool:
         return self.is_ready and self.failure is None
 
 
-streams: list[IdleStream] = []
+streams: list[Stream] = []
 """The stream of the server now running."""
 
 
@@ -47,11 +54,11 @@ async def serving(**settings: object) -> AsyncIterator[Client]:
     use_host_addresses(["127.0.0.1"])
     config = ServeSettings.model_validate({"size": (128, 64), **settings})
     lag = LoopLag()
-    stream = IdleStream(config, lag=lag, on_failure=lambda _: None)
-    streams[:] = [stream]
-    async with TestClient(TestServer(Application(config, stream, lag).web)) as client:
+    everything = Streams(config, lag=lag, make=IdleStream)
+    streams[:] = [await everything.start(config)]
+    async with TestClient(TestServer(Application(config, everything, lag).web)) as client:
         yield client
-        await stream.stop()
+        await everything.close()
 
 
 @asynccontextmanager
@@ -124,13 +131,15 @@ async def test_more_viewers_than_places_are_told_to_come_back() -> None:
 @pytest.mark.asyncio
 async def test_a_stream_that_is_starting_or_has_ended_says_so() -> None:
     async with serving() as client:
-        streams[0].is_ready = False
+        stream = streams[0]
+        assert isinstance(stream, IdleStream)
+        stream.is_ready = False
         response = await client.post(WHEP, data="v=0", headers=SDP)
         assert (response.status, "Retry-After" in response.headers) == (503, True)
         assert "starting" in await response.text()
         assert (await client.get("/readyz")).status == 503
         assert (await client.get("/healthz")).status == 200, "starting is healthy"
-        streams[0].is_ready = True
+        stream.is_ready = True
         assert (await client.get("/readyz")).status == 200
         streams[0].failure = "the camera was unplugged"
         assert (await client.get("/healthz")).status == 500
@@ -171,7 +180,10 @@ async def test_a_page_from_elsewhere_may_ask() -> None:
 async def test_the_list_of_streams_tells_what_there_is_to_watch() -> None:
     async with serving(fps=25) as client:
         listed = await (await client.get("/v1/streams")).json()
-    assert listed == [{"name": "live", "width": 128, "height": 64, "fps": 25.0, "viewers": 0, "ready": True}]
+    (stream,) = listed
+    source = stream.pop("source")
+    assert stream == {"name": "live", "width": 128, "height": 64, "fps": 25.0, "viewers": 0, "ready": True}
+    assert (source["kind"], source["state"]) == ("pattern", "waiting")
 
 
 @pytest.mark.asyncio
@@ -185,6 +197,8 @@ async def test_metrics_are_in_prometheus_format_with_the_stream_as_their_only_la
     assert families["latentcast_frames_encoded"].samples[0].value == 12
     assert families["latentcast_viewers"].type == "gauge"
     assert len(families) > 10
+    loop = families.pop("latentcast_loop_lag_seconds_p99")
+    assert [sample.labels for sample in loop.samples] == [{}], "of the whole server"
     for family in families.values():
         assert family.documentation
         assert [sample.labels for sample in family.samples] == [{"stream": "live"}]

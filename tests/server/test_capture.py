@@ -20,6 +20,8 @@ TIMEOUT_S = 20.0
 class ScriptedSource:
     """`pictures` grey pictures, then `end`; None blocks until it is interrupted."""
 
+    kind = "pattern"
+    audio = None
     size = (WIDTH, HEIGHT)
     fps = 30.0
 

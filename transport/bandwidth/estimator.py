@@ -72,7 +72,7 @@ class BandwidthEstimator:
         self._queue = QueueDelay()
         self._loss = LossRule()
         self._rate = RateControl(initial_bps=initial_bps, min_bps=min_bps, max_bps=max_bps)
-        self._max_bps = max_bps
+        self._min_bps, self._max_bps = min_bps, max_bps
         self._fixed = min_bps >= max_bps
         self._probes = ProbeMeter()
         self._schedule = ProbeSchedule()
@@ -81,6 +81,13 @@ class BandwidthEstimator:
         self._response_s: float | None = None
         self._last_report: float | None = None
         self._halved_at: float | None = None
+
+    def limit(self, max_bps: float) -> None:
+        """Targets stay below `max_bps` from now on, were it below the least there was."""
+        self._max_bps = max_bps
+        min_bps = min(self._min_bps, max_bps)
+        self._fixed = min_bps >= max_bps
+        self._rate.set_limits(min_bps=min_bps, max_bps=max_bps)
 
     @property
     def target_bps(self) -> float:

@@ -119,6 +119,11 @@ class RateControl:
         self._decreased_at = float("-inf")
         self._drained_at = float("-inf")
 
+    def set_limits(self, *, min_bps: float, max_bps: float) -> None:
+        """From now on the target stays within these."""
+        self._min_bps, self._max_bps = min_bps, max_bps
+        self._set(self._target_bps)
+
     @property
     def target_bps(self) -> float:
         """Present target, within its limits."""
