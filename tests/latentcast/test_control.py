@@ -7,7 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcast import control
-from latentcast.control import Bye, Config, Error, Hello, Stats, parse_client_message, parse_server_message
+from latentcast.control import (
+    AudioClock,
+    Button,
+    Bye,
+    ClientMessage,
+    Clipboard,
+    Config,
+    Cursor,
+    Error,
+    Hello,
+    Input,
+    Key,
+    Notice,
+    Pointer,
+    Release,
+    ServerMessage,
+    SourceState,
+    Stats,
+    Text,
+    Viewer,
+    Wheel,
+    parse_client_message,
+    parse_server_message,
+)
 from latentcast.report import Percentiles
 
 LAG = Percentiles(p50=0.1, p95=0.2, p99=0.3, max=4.0)
@@ -30,19 +53,38 @@ STATS = Stats(
     loop_lag_ms=LAG,
     memory_mb=210.5,
 )
-FROM_SERVER = [CONFIG, STATS, Error(code="version", message="Install the same version at both ends.")]
-FROM_CLIENT = [HELLO, Bye()]
+INPUT = Input(
+    events=[
+        Pointer(x=0.5, y=1.0),
+        Button(button=1, pressed=True),
+        Wheel(dx=0.0, dy=-1.5),
+        Key(code="KeyA", pressed=False),
+        Text(text="\u00e9"),
+        Release(),
+    ]
+)
+SEEN = Viewer(fps=30.0, presented=12, lost=1, latency_p50_ms=54.0, stages_ms={"encode": 14.0}, rtt_ms=0.4)
+FROM_SERVER = [
+    CONFIG,
+    STATS,
+    SourceState(kind="url", state="waiting", reason="no answer"),
+    AudioClock(rtp=2**32 - 1, captured_us=5),
+    Cursor(visible=True, png="iVBORw0KGgo=", hot_x=3),
+    Notice(message="The clipboard is too large."),
+    Error(code="version", message="Install the same version at both ends."),
+]
+FROM_CLIENT = [HELLO, SEEN, INPUT, Bye()]
 
 
 @pytest.mark.parametrize("message", FROM_CLIENT)
-def test_what_a_client_says_is_what_the_server_hears(message: Hello | Bye) -> None:
+def test_what_a_client_says_is_what_the_server_hears(message: ClientMessage) -> None:
     text = message.model_dump_json()
     assert parse_client_message(text) == message
     assert parse_server_message(text) is None, "and not what a server says"
 
 
 @pytest.mark.parametrize("message", FROM_SERVER)
-def test_what_a_server_says_is_what_the_client_hears(message: Config | Stats | Error) -> None:
+def test_what_a_server_says_is_what_the_client_hears(message: ServerMessage) -> None:
     text = message.model_dump_json()
     assert parse_server_message(text) == message
     assert parse_client_message(text) is None
@@ -113,3 +155,37 @@ def test_a_message_with_a_spoilt_field_is_refused_or_read_but_never_raises(
 def test_deep_nesting_is_refused() -> None:
     text = '{"type":' + "[" * 7000 + "]" * 7000 + "}"
     assert parse_client_message(text) is None
+
+
+def test_a_clipboard_goes_both_ways_and_its_longest_part_fits_a_message() -> None:
+    part = Clipboard(id=1, part=0, parts=2, text="\x01" * control.MAX_CLIPBOARD_PART_CHARACTERS)
+    text = part.model_dump_json()
+    assert parse_client_message(text) == parse_server_message(text) == part
+    everything = control.MAX_CLIPBOARD_PARTS * control.MAX_CLIPBOARD_PART_CHARACTERS
+    assert everything >= control.MAX_CLIPBOARD_BYTES
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "pointer", "x": 1.5, "y": 0.0},
+        {"type": "pointer", "x": float("nan"), "y": 0.0},
+        {"type": "button", "button": 4, "pressed": True},
+        {"type": "wheel", "dy": 1e9},
+        {"type": "key", "code": "Key A", "pressed": True},
+        {"type": "key", "code": "A" * 40, "pressed": True},
+        {"type": "text", "text": ""},
+        {"type": "reboot"},
+    ],
+)
+def test_input_out_of_range_is_none(event: dict[str, object]) -> None:
+    good = {"type": "release"}
+    assert parse_client_message(json.dumps({"type": "input", "events": [good]})) is not None
+    assert parse_client_message(json.dumps({"type": "input", "events": [good, event]})) is None
+
+
+def test_a_message_holds_so_many_events_and_no_more() -> None:
+    events = [{"type": "release"}] * (control.MAX_INPUT_EVENTS + 1)
+    assert parse_client_message(json.dumps({"type": "input", "events": events[:-1]})) is not None
+    assert parse_client_message(json.dumps({"type": "input", "events": events})) is None
+    assert parse_client_message(json.dumps({"type": "input", "events": []})) is None

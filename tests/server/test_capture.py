@@ -11,7 +11,7 @@ from latentcast.capture_ring import CaptureRing
 from latentcast.errors import LatentcastError
 from server.capture import Capture
 from server.frame_slots import FrameSlots
-from server.sources.base import SourceClosed
+from server.sources.base import SourceClosed, SourceLost
 
 WIDTH, HEIGHT = 64, 64
 TIMEOUT_S = 20.0
@@ -56,7 +56,15 @@ class Run:
         self.frames: list[int] = []
         self.failures: list[str] = []
         self.reached = threading.Event()
-        self.capture = Capture(source, self.slots, ring=ring, on_frame=self._on_frame, on_failure=self.failures.append)
+        self.statuses: list[str | None] = []
+        self.capture = Capture(
+            source,
+            self.slots,
+            ring=ring,
+            on_frame=self._on_frame,
+            on_failure=self.failures.append,
+            on_status=self.statuses.append,
+        )
         self.capture.start()
 
     def _on_frame(self, frame_id: int) -> None:
@@ -89,4 +97,27 @@ def test_a_source_that_fails_is_reported_once_and_closed(error: Exception) -> No
     run.capture.stop()
     assert run.failures == [str(error)]
     assert run.frames == [0, 1]
+    run.slots.close()
+
+
+class ComingBack(ScriptedSource):
+    """Lost twice with the same words, once with others, between pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(pictures=3, end=None)
+        self._lost = ["no answer", "no answer", "garbage"]
+
+    def read(self, planes: NDArray[np.uint8], *, frame_id: int) -> int:
+        if frame_id == 1 and self._lost:
+            raise SourceLost(self._lost.pop(0))
+        return super().read(planes, frame_id=frame_id)
+
+
+def test_a_source_that_is_lost_and_comes_back_is_asked_again_and_each_change_is_told_once() -> None:
+    run = Run(ComingBack())
+    assert run.reached.wait(TIMEOUT_S)
+    run.capture.stop()
+    assert run.frames == [0, 1, 2], "numbers have no gap"
+    assert run.statuses == [None, "no answer", "garbage", None]
+    assert run.failures == []
     run.slots.close()

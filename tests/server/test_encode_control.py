@@ -267,3 +267,11 @@ def test_an_encoder_started_again_begins_with_an_intra_frame() -> None:
     order = encode.code()
     assert order is not None
     assert order.reference_id is None
+
+
+def test_an_intra_frame_that_was_asked_for_is_the_next_one_and_one_only() -> None:
+    encode = Encode()
+    orders(encode, 5)
+    encode.control.force_intra()
+    made = orders(encode, 4)
+    assert [order.reference_id is None for order in made] == [True, False, False, False]
