@@ -28,7 +28,7 @@ from latentcast.cli_options import (
     parse_size,
 )
 from latentcast.cli_options import load_module as _module
-from latentcast.config import ServeSettings, Settings, ViewSettings, load_settings
+from latentcast.config import DEFAULT_STREAM, ServeSettings, Settings, ViewSettings, load_settings
 from latentcast.errors import LatentcastError, UserError
 
 EXIT_USER_ERROR = 2
@@ -115,7 +115,13 @@ def serve(
     server = _module("server.app")
 
     def announce(url: str) -> None:
-        typer.echo(f"Serving {settings.stream!r} at {url} (watch it with: latentcast view {url})")
+        # To a browser on this machine, a server on every interface is on this machine.
+        here = url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+        named = "" if settings.stream == DEFAULT_STREAM else f" --stream {settings.stream}"
+        what = "no stream yet" if settings.starts_empty else repr(settings.stream)
+        watch = "" if settings.starts_empty else f" (watch it with: latentcast view {here}{named})"
+        typer.echo(f"Serving {what} at {url}{watch}")
+        typer.echo(f"Dashboard: {here}/   Publish from a browser: {here}/publish")
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve(settings, announce=announce))

@@ -23,6 +23,8 @@ from latentcast.errors import UserError
 DEFAULT_FILE = Path("latentcast.toml")
 DEFAULT_PORT = 8470
 DEFAULT_STREAM = "live"
+NO_SOURCE = "none"
+"""As the only source: the server starts without a stream."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bps = Annotated[int, Field(ge=20_000, le=100_000_000)]
@@ -69,7 +71,7 @@ class ServeSettings(CodecSettings):
     start_bitrate: Bps = 600_000
     """Bandwidth estimate before the first feedback, bit/s."""
     max_viewers: Annotated[int, Field(ge=1, le=1000)] = 8
-    """More are answered with 503."""
+    """Of all streams together; more are answered with 503."""
     renditions: Annotated[int, Field(ge=1, le=3)] = 3
     """Encodes at most, each smaller than the one before: viewers who cannot follow the best get one of the others."""
     encoder_threads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -92,6 +94,11 @@ class ServeSettings(CodecSettings):
     """Addresses to offer for media. Default: loopback when listening there, else every interface."""
     capture_ring: Path | None = None
     """Also write captured pictures into this ring file, for a viewer on the same machine to compare with."""
+
+    @property
+    def starts_empty(self) -> bool:
+        """Without a stream, for those who start one later."""
+        return self.source == (NO_SOURCE,)
 
 
 class ViewSettings(CodecSettings):

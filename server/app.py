@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from latentcast import __version__
 from latentcast.config import ServeSettings
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
@@ -87,7 +86,7 @@ class Application:
             return web.Response(status=400, text="the SDP offer is not UTF-8 text.")
         if not await stream.wait_ready(START_WAIT_S):
             return self._later(stream.failure or "the encoder is still starting; try again.")
-        if len(stream.sessions) >= self._settings.max_viewers:
+        if len(self._streams.sessions) >= self._settings.max_viewers:
             return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
         session = stream.new_session(may_drive=rights(request, self._settings).drive)
         try:
@@ -191,18 +190,11 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
                 f"cannot listen on {settings.host} port {settings.port} ({_cause(error)}); choose another "
                 f"with --port, or 0 for any free one."
             ) from error
-        stream = await streams.start(settings)
+        if not settings.starts_empty:
+            await streams.start(settings)
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         announce(f"http://{host}:{port}")
-        log.info(
-            "latentcast %s: stream %r, %dx%d at %g fps",
-            __version__,
-            stream.name,
-            stream.width,
-            stream.height,
-            stream.fps,
-        )
         await stopping.wait()
         if failed:
             # The last words to the viewers need a moment on the wire.

@@ -1,6 +1,7 @@
 """The streams of a server by name, started and stopped while it runs."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 
 from latentcast.config import ServeSettings
@@ -9,6 +10,8 @@ from latentcast.vitals import LoopLag
 from server.session import ViewerSession
 from server.sources import open_source
 from server.stream import Stream
+
+log = logging.getLogger(__name__)
 
 
 class NameTaken(UserError):
@@ -84,6 +87,7 @@ class Streams:
             stream = await self._open(settings)
             self._streams[name] = stream
             stream.start()
+            log.info("stream %s: %s, %dx%d at %g fps", name, stream.source.kind, *stream.source.size, stream.fps)
         finally:
             self._starting.discard(name)
         return stream

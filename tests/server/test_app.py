@@ -202,3 +202,18 @@ async def test_metrics_are_in_prometheus_format_with_the_stream_as_their_only_la
     for family in families.values():
         assert family.documentation
         assert [sample.labels for sample in family.samples] == [{"stream": "live"}]
+
+
+@pytest.mark.asyncio
+async def test_a_server_without_a_stream_is_well_and_says_that_there_is_none() -> None:
+    config = ServeSettings(source=("none",))
+    assert config.starts_empty
+    assert not ServeSettings(source=("none", "pattern")).starts_empty
+    lag = LoopLag()
+    async with TestClient(TestServer(Application(config, Streams(config, lag=lag), lag).web)) as client:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await client.get(path)).status == 200
+        assert await (await client.get("/v1/streams")).json() == []
+        response = await client.post(WHEP, data="v=0", headers=SDP)
+        assert response.status == 404
+        assert "none at all" in await response.text()
