@@ -5,7 +5,8 @@
     drive    remote input              `input_token`; without it nobody
 
 `manage_token` and `input_token` open viewing too. "From this machine" means that the server listens on loopback and was
-asked for by a loopback name: a page of another site that resolves its own name to 127.0.0.1 (DNS rebinding) is not.
+asked for by a loopback name, by no page or by one of its own: a page of another site that posts here, or resolves its
+own name to 127.0.0.1 (DNS rebinding), is not.
 """
 
 import hmac
@@ -58,7 +59,9 @@ def _is(given: str | None, wanted: SecretStr | None) -> bool:
 
 
 def _from_here(request: web.Request, settings: ServeSettings) -> bool:
-    return _is_loopback(settings.host) and _is_loopback(request.url.host or "")
+    # Browsers say of every request to loopback which site its page is of; other programs do not.
+    own_page = request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+    return own_page and _is_loopback(settings.host) and _is_loopback(request.url.host or "")
 
 
 def _is_loopback(host: str) -> bool:

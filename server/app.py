@@ -23,6 +23,7 @@ from latentcast.net import addresses_for
 from latentcast.vitals import LoopLag
 from server import metrics
 from server.access import rights
+from server.dashboard.routes import Dashboard
 from server.stream import LAST_WORDS_S, Stream
 from server.streams import Streams
 from transport.webrtc import use_host_addresses
@@ -57,6 +58,7 @@ class Application:
         routes.add_get("/healthz", self._healthz)
         routes.add_get("/readyz", self._readyz)
         routes.add_get("/metrics", self._metrics)
+        Dashboard(streams, settings, lag).add_to(self.web)
 
     @web.middleware
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -89,6 +91,7 @@ class Application:
         if len(self._streams.sessions) >= self._settings.max_viewers:
             return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
         session = stream.new_session(may_drive=rights(request, self._settings).drive)
+        session.address = request.remote
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await session.answer(offer)

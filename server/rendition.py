@@ -8,8 +8,10 @@ The encoder gets a picture only when it is idle, somebody watches, and at least 
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 # Restarts of a dying encoder: at once, then slower; given up when it dies this often without coding a frame.
 RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 _RECENT = 600
+# Two seconds at 120 fps: who looks twice a second sees every frame.
+_RECENT_FRAMES = 256
 
 
 @dataclass(slots=True)
@@ -39,6 +43,19 @@ class Coded:
     """Frames coded a second time at another QP."""
     bytes: int = 0
     restarts: int = 0
+
+
+class CodedFrame(NamedTuple):
+    """One frame that was sent. Times in microseconds, `done_us` on the monotonic clock."""
+
+    done_us: int
+    size_bytes: int
+    """With packet headers, without parity."""
+    qp: int
+    intra: bool
+    wait_us: int
+    """Captured to taken by the encoder."""
+    encode_us: int
 
 
 class Rendition:
@@ -69,6 +86,8 @@ class Rendition:
         self.coded = Coded()
         self.encode_ms = Window(_RECENT)
         self.frame_bytes = Window(_RECENT)
+        self.recent: deque[CodedFrame] = deque(maxlen=_RECENT_FRAMES)
+        """The newest frames, the newest last."""
         self.last_qp = 0
         self.arithmetic: Arithmetic | None = None
         """Of the encoder; None until the encoder process has said it."""
@@ -195,6 +214,8 @@ class Rendition:
         self.coded.bytes += size
         self.last_qp = result.qp
         self.frame_bytes.add(size)
+        wait_us, encode_us = result.started_us - frame.captured_us, result.done_us - result.started_us
+        self.recent.append(CodedFrame(result.done_us, size, result.qp, result.reference_id is None, wait_us, encode_us))
         self.pump()
 
     def _release(self) -> None:

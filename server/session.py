@@ -92,6 +92,8 @@ class ViewerSession:
         self.intra_interval: int | None = None
         """Frames from one intra frame to the next, where the viewer's states slowly come apart from the encoder's."""
         self.may_drive = may_drive
+        self.address: str | None = None
+        """Where its request for the stream came from, as far as known."""
         self.program = ""
         """Name and version that the viewer gave."""
         self.seen: Viewer | None = None

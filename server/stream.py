@@ -77,6 +77,11 @@ class Stream:
         return self._stopping
 
     @property
+    def spec(self) -> tuple[str, ...]:
+        """The source as it was asked for, passwords in URLs included."""
+        return self._settings.source
+
+    @property
     def ready(self) -> bool:
         """The encoder is warm. The source may still have to come."""
         return self._ready.is_set()

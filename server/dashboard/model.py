@@ -1,12 +1,13 @@
 """What the dashboard is told: one JSON object a line, `welcome` first, then a `snapshot` twice a second.
 
-Numbers that nobody has measured yet are null, never 0. Times are milliseconds, `at_ms` since 1970 on the server's clock.
+Numbers that nobody has measured yet are null, never 0. `at_ms` is milliseconds since 1970 on the server's clock.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+State = Literal["starting", "waiting", "live", "ended"]
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -53,9 +54,9 @@ class RenditionState(_Line):
     qp: int | None
     """Of the newest frame."""
     wait_ms: NotNegative | None
-    """Captured to taken by the encoder, median of recent frames."""
+    """Captured to taken by the encoder, median of the frames since the snapshot before."""
     encode_ms: NotNegative | None
-    """Median of recent frames."""
+    """Median of the same frames."""
     encode_p95_ms: NotNegative | None
     intra: int
     """Intra frames coded so far."""
@@ -67,15 +68,15 @@ class ViewerFigures(_Line):
     """What a viewer said last about itself, once a second."""
 
     fps: NotNegative
-    p50_ms: float
+    p50_ms: float | None
     """Captured to presented."""
-    p95_ms: float
+    p95_ms: float | None
     stages_ms: dict[str, float]
     """p50 of each stage, in the order of latentcast.report.STAGES."""
     presented: int
     lost: int
-    clock_error_ms: NotNegative
-    rtt_ms: NotNegative
+    clock_error_ms: NotNegative | None
+    rtt_ms: NotNegative | None
 
 
 class ViewerState(_Line):
@@ -83,6 +84,7 @@ class ViewerState(_Line):
     """The first characters of the session's; the whole id is a secret that ends the session."""
     program: str
     address: str | None
+    """Where its request came from: a proxy's, if there is one."""
     state: Literal["connecting", "live", "leaving"]
     rendition: int
     seconds: NotNegative
@@ -106,7 +108,7 @@ class StreamState(_Line):
     kind: str
     source: str
     """As it was given, passwords left out."""
-    state: Literal["starting", "waiting", "live", "ended"]
+    state: State
     reason: str
     """Why there is no picture; empty when there is one."""
     width: int

@@ -1,0 +1,137 @@
+"""One snapshot for everybody who looks: made twice a second while there is somebody, and never otherwise.
+
+    build() -> bytes -> every subscription's slot -> its page
+                \\-> history, for the next page that opens
+
+A slot holds one line: who reads slowly skips snapshots, and costs nobody anything.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 0.5
+HISTORY_S = 120.0
+MAX_HISTORY_BYTES = 2_000_000
+"""A stream with four viewers takes 3 kB a snapshot, so two minutes are far below it; of more the newest are kept."""
+MAX_SUBSCRIPTIONS = 32
+"""Pages that are open at the same time; each costs what writing a few kilobytes twice a second costs."""
+
+
+class Builder(Protocol):
+    """What makes the lines."""
+
+    def line(self) -> bytes:
+        """A snapshot of now as one line of JSON, with its newline."""
+        ...
+
+    def forget(self) -> None:
+        """Nobody looks any more."""
+        ...
+
+
+class Subscription:
+    """One reader. `next` waits for the newest line."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        """Lines that a newer one replaced before they were read."""
+        self._line: bytes | None = None
+        self._ended = False
+        self._there = asyncio.Event()
+
+    def put(self, line: bytes) -> None:
+        """Offer a line; it replaces one that was not read."""
+        self.skipped += self._line is not None
+        self._line = line
+        self._there.set()
+
+    def end(self) -> None:
+        """No more lines: `next` returns None from now on."""
+        self._ended = True
+        self._there.set()
+
+    async def next(self) -> bytes | None:
+        """The newest line that was not read yet, as soon as there is one; None at the end."""
+        await self._there.wait()
+        if self._ended:
+            return None
+        line, self._line = self._line, None
+        self._there.clear()
+        return line
+
+
+class Feed:
+    """`subscribe` and `unsubscribe` from the event loop's thread; `close` at the end."""
+
+    def __init__(self, builder: Builder, *, interval_s: float = INTERVAL_S) -> None:
+        self._builder = builder
+        self._interval_s = interval_s
+        self._history: deque[bytes] = deque(maxlen=round(HISTORY_S / interval_s))
+        self._history_bytes = 0
+        self._subscriptions: set[Subscription] = set()
+        self._ticking: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def subscriptions(self) -> int:
+        """How many look now."""
+        return len(self._subscriptions)
+
+    @property
+    def full(self) -> bool:
+        """No more fit."""
+        return self._closed or len(self._subscriptions) >= MAX_SUBSCRIPTIONS
+
+    def subscribe(self) -> tuple[Subscription, bytes]:
+        """A new reader, and the lines of the last minutes for it to start with."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        if self._ticking is None:
+            self._ticking = asyncio.get_running_loop().create_task(self._tick(), name="dashboard")
+        return subscription, b"".join(self._history)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """The reader is gone; with the last one the work ends."""
+        self._subscriptions.discard(subscription)
+        if not self._subscriptions and self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+            self._builder.forget()
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        self._closed = True
+        for subscription in list(self._subscriptions):
+            subscription.end()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])
+            self._ticking = None
+
+    async def _tick(self) -> None:
+        while True:
+            try:
+                self.publish()
+            except Exception:
+                # A page without a snapshot says so; the streams must not notice.
+                log.exception("no snapshot for the dashboard")
+            await asyncio.sleep(self._interval_s)
+
+    def publish(self) -> None:
+        """Make a snapshot and give it to everybody."""
+        line = self._builder.line()
+        self._remember(line)
+        for subscription in self._subscriptions:
+            subscription.put(line)
+
+    def _remember(self, line: bytes) -> None:
+        if len(self._history) == self._history.maxlen:
+            self._history_bytes -= len(self._history.popleft())
+        self._history.append(line)
+        self._history_bytes += len(line)
+        while self._history_bytes > MAX_HISTORY_BYTES:
+            self._history_bytes -= len(self._history.popleft())
