@@ -72,7 +72,7 @@ function factsOf(stream) {
   return [
     ["Source", stream.source.startsWith(stream.kind) ? stream.source : `${stream.kind}: ${stream.source}`],
     ["Picture", `${stream.width}×${stream.height} at ${format.rate(stream.fps)} fps`],
-    ["Captured", `${format.rate(stream.captured_fps)} fps${stream.dropped_fps > 0.2 ? `, ${format.rate(stream.dropped_fps)} not taken` : ""}`],
+    ["Captured", `${format.rate(stream.captured_fps)} fps${stream.viewers.length > 0 && stream.dropped_fps > 0.2 ? `, ${format.rate(stream.dropped_fps)} not taken` : ""}`],
     ["Coded", coded(stream.renditions[0])],
     ["Encode time", encodeTime(stream.renditions[0])],
     ["Renditions (viewers)", renditions || "–"],
