@@ -78,7 +78,7 @@ class AudioFeed:
         self._put = self._silence = self._skipped = self._overlapping = self._lost = 0
 
     def put(self, samples: NDArray[np.int16], captured_us: int) -> None:
-        """Append int16 (n, 2) samples at 48 kHz, the first captured at `captured_us` of the monotonic clock. Never blocks.
+        """Append int16 (n, 2) samples of 48 kHz, the first captured at `captured_us`, monotonic clock. Never blocks.
 
         Raises ValueError for an array of another kind.
         """
@@ -195,7 +195,7 @@ class AudioIn:
             # Without times the resampler passes all samples on; they are timed here.
             frame.pts = None
             for converted in self._resampler.resample(frame):
-                samples = converted.to_ndarray().reshape(-1, CHANNELS)
+                samples = converted.to_ndarray().reshape(-1, CHANNELS).astype(np.int16, copy=False)
                 self._feed.put(samples, captured_us)
                 captured_us += round(len(samples) * _US_PER_SAMPLE)
         except (av.FFmpegError, ValueError, ZeroDivisionError) as error:
