@@ -1,7 +1,7 @@
 """A connection to the X server, or one sentence on why there is none.
 
-python-xlib speaks the protocol itself and needs no library of the system. A connection belongs to the thread that opened
-it: the capture thread, the injecting thread and the thread that watches clipboard and cursor have one each.
+python-xlib speaks the protocol itself and needs no library of the system. A connection belongs to the thread that
+opened it: the capture thread, the injecting thread and the thread that watches clipboard and cursor have one each.
 """
 
 import logging

@@ -19,7 +19,7 @@ BOTH_ENDS = NETWORK | {"numpy", "av", "uvloop", "codec", "transport", "latentcas
 ALLOWED: dict[str, set[str]] = {
     "codec": {"numpy", "numba", "llvmlite", "onnxruntime", "av", "safetensors", "latentcast"},
     "transport": {"numpy", "zfec"},
-    "server": BOTH_ENDS | {"prometheus_client", "pydantic"},
+    "server": BOTH_ENDS | {"prometheus_client", "pydantic", "Xlib", "evdev"},
     "client": BOTH_ENDS | {"pygame"},
     # Its workers and vitals are what both ends run: they have an event loop, never a network.
     "latentcast": {"pydantic", "pydantic_settings", "typer", "rich", "psutil", "asyncio", "socket"},

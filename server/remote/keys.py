@@ -1,8 +1,8 @@
 """Physical keys: `KeyboardEvent.code` of W3C's UI Events (section "KeyboardEvent code Values") to Linux key codes.
 
 The numbers are those of linux/input-event-codes.h. An X server on evdev or libinput, and Xvfb, has them shifted by 8.
-Which character a key makes is decided by the layout of the machine that is driven. Power, Sleep and WakeUp are left out:
-those keys of a viewer mean the viewer's own machine.
+Which character a key makes is decided by the layout of the machine that is driven. Power, Sleep and WakeUp are left
+out: those keys of a viewer mean the viewer's own machine.
 """
 
 X_OFFSET = 8
@@ -56,7 +56,5 @@ EVDEV: dict[str, int] = {
 }
 """Linux key code by `KeyboardEvent.code`."""
 
-MODIFIERS = frozenset(
-    f"{name}{side}" for name in ("Shift", "Control", "Alt", "Meta") for side in ("Left", "Right")
-)
+MODIFIERS = frozenset(f"{name}{side}" for name in ("Shift", "Control", "Alt", "Meta") for side in ("Left", "Right"))
 """Keys that change what others mean, for as long as they are held."""

@@ -1,8 +1,8 @@
 """Input through the kernel (/dev/uinput), where X is missing or has no XTEST: a keyboard and an absolute pointer.
 
-Needs python-evdev (`pip install 'latentcast[uinput]'`) and the right to write to /dev/uinput. The pointer's range covers
-the whole desktop, whatever captures it. Text goes through the keys of a US keyboard, for the kernel knows keys alone;
-what such a keyboard does not have cannot be typed.
+Needs python-evdev (`pip install 'latentcast[uinput]'`) and the right to write to /dev/uinput. The pointer's range
+covers the whole desktop, whatever captures it. Text goes through the keys of a US keyboard, for the kernel knows keys
+alone; what such a keyboard does not have cannot be typed.
 """
 
 import importlib
@@ -41,8 +41,8 @@ _SHIFTED = {
 class UinputSink:
     """Implements `InputSink`.
 
-    share(x, y) gives the point of the whole desktop, in shares of its width and height, that a point of the picture shows.
-    make_device(events, name) makes the device, by default `evdev.UInput`.
+    share(x, y) gives the point of the whole desktop, in shares of its width and height, that a point of the picture
+    shows. make_device(events, name) makes the device, by default `evdev.UInput`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class UinputSink:
         keys = sorted(set(EVDEV.values()))
         # Value, minimum, maximum, fuzz, flat, resolution of an axis, as evdev.AbsInfo takes them.
         axis = (0, 0, _RANGE, 0, 0, 0)
-        pointer = {
+        pointer: dict[int, list[Any]] = {
             _EV_KEY: sorted(_BUTTONS.values()),
             _EV_ABS: [(_ABS_X, axis), (_ABS_Y, axis)],
             _EV_REL: [_REL_WHEEL, _REL_HWHEEL],

@@ -1,15 +1,14 @@
 """Input through the XTEST extension, the ordinary way on X11: to applications it looks like a mouse and a keyboard.
 
-Text is typed by character. One that the layout has is typed with its key, and Shift where that takes it; for any other a
-key without a meaning is given that character for as long as no other one needs the key (`_Keymap`).
+Text is typed by character. One that the layout has is typed with its key, and Shift where that takes it; for any other
+a key without a meaning is given that character for as long as no other one needs the key (`_Keymap`).
 """
 
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 from latentcast.errors import UserError
 from server.remote.keys import EVDEV, MODIFIERS, X_OFFSET
@@ -33,7 +32,7 @@ _SHIFT = EVDEV["ShiftLeft"] + X_OFFSET
 _SPARE_KEYS = 12
 """Keys that are given characters at most: enough that one is not used again within a word."""
 _REUSE_PAUSE_S = 0.02
-"""Applications look a key's character up when they handle the press, so it must not change before. Two frames of 100 Hz."""
+"""Applications look a key's character up when they handle the press, so it must not change before."""
 
 _CONTROLS = {"\n": 0xFF0D, "\r": 0xFF0D, "\t": 0xFF09, "\b": 0xFF08}
 """Characters that are keys: Return, Tab, BackSpace (X11/keysymdef.h)."""
@@ -218,8 +217,8 @@ class _Keymap:
 
 def _at(keysyms: Iterable[int], column: int, shift: int) -> int:
     """The keysym of a group and level (X protocol, section 5: a letter alone stands for its lower and upper case)."""
-    row = list(keysyms)
-    first, second = (row + [0, 0])[column : column + 2] if len(row) > column else (0, 0)
+    row = [*keysyms, 0, 0, 0, 0]
+    first, second = row[column : column + 2]
     if not (first or second) and column:
         return _at(row, 0, shift)
     if not shift:
@@ -237,5 +236,3 @@ def _losing() -> Iterator[None]:
         yield
     except connection_lost() as error:
         raise SinkLost(f"the X display does not take input any more ({error or type(error).__name__})") from error
-
-

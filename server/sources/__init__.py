@@ -1,4 +1,4 @@
-"""Sources of frames by name: the test pattern, or video files played in turn."""
+"""Sources of frames by name: the test pattern, a screen, or video files played in turn."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from latentcast.errors import UserError
 from server.sources.base import Source, SourceClosed
 from server.sources.file import FileSource
 from server.sources.pattern import PatternSource
+from server.sources.screen_target import SCREEN
 
 __all__ = ["PATTERN", "FileSource", "PatternSource", "Source", "SourceClosed", "open_source"]
 
@@ -19,11 +20,11 @@ _PATTERN_FPS = 30.0
 
 
 def open_source(specs: Sequence[str], *, size: tuple[int, int] | None = None, fps: float | None = None) -> Source:
-    """Open `["pattern"]`, or one or more video files played in turn and round again.
+    """Open `["pattern"]`, `["screen"]` or a part of it (`screen_target`), or video files played in turn and looped.
 
-    `size` is (width, height); without it files keep the first one's and the pattern is 640x360. Without `fps` files
-    keep their own pace and the pattern runs at 30. Raises UserError for names that are neither, files that cannot be
-    read, and sizes and rates out of range.
+    `size` is (width, height); without it files keep the first one's, a screen its own, and the pattern is 640x360.
+    Without `fps` files keep their own pace, pattern and screen run at 30. Raises UserError for names that are neither,
+    what cannot be read or captured, and sizes and rates out of range.
     """
     if not specs:
         raise UserError(f"no source was given, expected {PATTERN!r} or the names of video files: name at least one")
@@ -31,4 +32,10 @@ def open_source(specs: Sequence[str], *, size: tuple[int, int] | None = None, fp
         if len(specs) > 1:
             raise UserError(f"{PATTERN!r} was given among other sources, expected it alone: leave the others out")
         return PatternSource(size=size or _PATTERN_SIZE, fps=_PATTERN_FPS if fps is None else fps)
+    if specs[0].split(":", 1)[0] == SCREEN:
+        from server.sources.screen import ScreenSource
+
+        if len(specs) > 1:
+            raise UserError(f"{specs[0]!r} was given among other sources, expected it alone: leave the others out")
+        return ScreenSource(specs[0], size=size, fps=fps)
     return FileSource([Path(spec) for spec in specs], size=size, fps=fps)

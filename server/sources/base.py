@@ -127,6 +127,14 @@ def check_picture(*, size: tuple[int, int] | None, fps: float | None) -> None:
         raise UserError(f"the frame rate is {fps:g}, expected {MIN_FPS} to {MAX_FPS}: choose one in between")
 
 
+def picture_size(width: int, height: int) -> tuple[int, int]:
+    """The nearest even size of the same shape that the project handles."""
+    scale = min(1.0, MAX_WIDTH / width, MAX_HEIGHT / height)
+    scale = max(scale, min(MIN_SIDE / min(width, height), MAX_WIDTH / width, MAX_HEIGHT / height))
+    even_w, even_h = int(width * scale + 1e-6) & ~1, int(height * scale + 1e-6) & ~1
+    return max(even_w, MIN_SIDE), max(even_h, MIN_SIDE)
+
+
 def check_planes(planes: NDArray[np.uint8], size: tuple[int, int]) -> None:
     """Raise ValueError unless `planes` is the picture a source of `size` (width, height) fills."""
     expected = (3, size[1], size[0])

@@ -20,14 +20,13 @@ from codec.video_io import VideoReader
 from latentcast.errors import LatentcastError, UserError
 from server.audio import AudioFeed
 from server.sources.base import (
-    MAX_HEIGHT,
-    MAX_WIDTH,
     MIN_SIDE,
     SourceClosed,
     Waiter,
     check_picture,
     check_planes,
     monotonic_us,
+    picture_size,
 )
 
 _log = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ class FileSource:
         self._paths = list(paths)
         self._to_planes = ToPlanes()
         sizes_and_rates = [self._probe(path) for path in self._paths]
-        self._size = size or _picture_size(*sizes_and_rates[0][0])
+        self._size = size or picture_size(*sizes_and_rates[0][0])
         self._fps = fps or sizes_and_rates[0][1]
         self._resample = fps is not None
         self._waiter = Waiter(clock=clock, wait=wait)
@@ -220,11 +219,3 @@ class FileSource:
             _, frame = next(reader.frames())
             self._to_planes(frame, width=MIN_SIDE, height=MIN_SIDE)
             return (reader.width, reader.height), float(reader.fps)
-
-
-def _picture_size(width: int, height: int) -> tuple[int, int]:
-    """The nearest even size of the same shape that the project handles."""
-    scale = min(1.0, MAX_WIDTH / width, MAX_HEIGHT / height)
-    scale = max(scale, min(MIN_SIDE / min(width, height), MAX_WIDTH / width, MAX_HEIGHT / height))
-    even_w, even_h = int(width * scale + 1e-6) & ~1, int(height * scale + 1e-6) & ~1
-    return max(even_w, MIN_SIDE), max(even_h, MIN_SIDE)

@@ -2,9 +2,9 @@
 
     wait until due ── where is it now? ── open x11grab again if that has changed ── grab ── convert, fitted into black
 
-The picture keeps the size it began with: a window that is resized, or a screen that is, is fitted into it. What cannot be
-seen for a while (window closed or minimised, monitor unplugged, screen blanked, X server gone) is `SourceLost` with the
-reason, and is looked for again after 0.5 s, later ever more rarely.
+The picture keeps the size it began with: a window that is resized, or a screen that is, is fitted into it. What cannot
+be seen for a while (window closed or minimised, monitor unplugged, X server gone) is `SourceLost` with
+the reason, and is looked for again after 0.5 s, later ever more rarely.
 """
 
 import logging
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from codec.colour import Rectangle, ToPlanes, paint_border
 from latentcast.errors import UserError
-from server.sources.base import Waiter, check_picture, check_planes, monotonic_us
+from server.audio import AudioFeed
+from server.sources.base import (
+    SourceLost,
+    Waiter,
+    check_picture,
+    check_planes,
+    monotonic_us,
+    picture_size,
+)
 from server.sources.screen_geometry import ScreenGeometry
 from server.sources.screen_target import OutOfSight, parse_target
 from server.sources.x11_grab import GrabFailed, X11Grab
@@ -33,20 +41,12 @@ _FIRST_RETRY_s, _MAX_RETRY_s = 0.5, 5.0
 _MAX_LATE_s = 0.5
 """Later than this, the schedule starts anew instead of counting the frames that were missed."""
 
-_SAVER_INTERVAL_us = 1_000_000
-"""How often the screen saver is asked whether it has blanked the screen."""
-
-_SAVER_ON, _SAVER_BLANKED = 1, 0
-"""MIT-SCREEN-SAVER's answer: state On, kind Blanked. A saver that draws, such as a lock screen, is a picture."""
-
 
 class ScreenSource:
     """Implements `Source`. `spec` is one of `screen_target`'s; size and rate default to the screen's own and 30.
 
     `geometry`, `display_name` and `set_cursor` may be used from any thread.
     """
-
-    kind = "screen"
 
     def __init__(
         self,
@@ -81,7 +81,16 @@ class ScreenSource:
         self._geometry = ScreenGeometry(self._size, region)
         self._retry_s = _FIRST_RETRY_s
         self._next_us: float | None = None
-        self._next_saver_us = 0
+
+    @property
+    def kind(self) -> str:
+        """See `Source.kind`."""
+        return "screen"
+
+    @property
+    def audio(self) -> AudioFeed | None:
+        """A screen has no sound of its own."""
+        return None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -160,12 +169,6 @@ class ScreenSource:
         display = self._display
         if display is None:
             display = self._display = open_display(self.display_name)
-        now_us = self._waiter.clock()
-        if now_us >= self._next_saver_us:
-            self._next_saver_us = now_us + _SAVER_INTERVAL_us
-            if _blanked(display):
-                self._next_saver_us = now_us
-                raise OutOfSight("the screen is blanked by its screen saver: a key or the mouse wakes it up")
         return self._target.locate(display)
 
     def _opened(self, region: Rectangle) -> X11Grab:
@@ -186,13 +189,6 @@ class ScreenSource:
         self._next_us = self._waiter.clock() + self._retry_s * 1e6
         self._retry_s = min(_MAX_RETRY_s, 2 * self._retry_s)
         return SourceLost(reason)
-
-
-def _blanked(display: XDisplay) -> bool:
-    if not display.has_extension("MIT-SCREEN-SAVER"):
-        return False
-    saver = display.screen().root.screensaver_query_info()
-    return bool(saver.state == _SAVER_ON and saver.kind == _SAVER_BLANKED)
 
 
 def _first_line(error: BaseException) -> str:

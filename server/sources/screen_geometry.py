@@ -43,15 +43,6 @@ class ScreenGeometry:
             region_y + min(max(math.floor(down * region_h), 0), region_h - 1),
         )
 
-    def to_picture(self, x: float, y: float) -> tuple[float, float]:
-        """The point of the picture, in shares, at which the screen's point x, y (pixels) is shown; may be outside 0..1."""
-        left, top, width, height = self.rectangle
-        region_x, region_y, region_w, region_h = self.region
-        return (
-            (left + (x - region_x) / region_w * width) / self.size[0],
-            (top + (y - region_y) / region_h * height) / self.size[1],
-        )
-
 
 def clip(region: Rectangle, bounds: tuple[int, int]) -> Rectangle | None:
     """The part of a region within a screen of width and height `bounds`, or None where less than 2x2 pixels are."""

@@ -59,8 +59,8 @@ def parse_target(spec: str) -> Target:
             return WindowById(int(which, 16))
         return WindowByTitle(which.strip())
     raise UserError(
-        f"the source is {spec!r}, expected screen, screen:monitor=2, screen:region=640x360+100+50 or screen:window=TITLE "
-        f"(`latentcast sources` lists monitors and windows)."
+        f"the source is {spec!r}, expected screen, screen:monitor=2, screen:region=640x360+100+50 or "
+        f"screen:window=TITLE (`latentcast sources` lists monitors and windows)."
     )
 
 
@@ -192,7 +192,7 @@ class WindowById:
                 raise OutOfSight(f"the window {self.id:#x} is minimised or hidden: bring it back to the screen")
             return _place(display, window, f"the window {self.id:#x}")
         except window_gone() as error:
-            raise OutOfSight(f"there is no window {self.id:#x} (any more): start the stream with another one") from error
+            raise OutOfSight(f"there is no window {self.id:#x} (any more): start with another one") from error
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Pictures of one rectangle of an X screen, through FFmpeg's x11grab, which PyAV brings along.
 
-x11grab reads through shared memory and hands the X server's own pixels on without a copy: half the time of mss and a third
-of its CPU (docs/decisions/0008-screen-capture.md). What it grabs is fixed when it is opened, so another rectangle, or
-cursor in the picture or not, means opening it again.
+x11grab reads through shared memory and hands the X server's own pixels on without a copy, which takes half the time of
+mss (docs/decisions/0008-screen-capture.md). What it grabs is fixed when it is opened, so another rectangle, or cursor
+in the picture or not, means opening it again.
 """
 
 import av
@@ -65,5 +65,4 @@ class X11Grab:
 
     def close(self) -> None:
         """Give shared memory and connection back."""
-        self._frames.close()
         self._container.close()
