@@ -88,6 +88,10 @@ class ServeSettings(CodecSettings):
     """Viewers who send it may drive the screen that is streamed. Without it nobody may."""
     max_streams: Annotated[int, Field(ge=1, le=64)] = 4
     """Streams at the same time; each takes an encoder process while it runs."""
+    max_publishers: Annotated[int, Field(ge=1, le=64)] = 4
+    """Who publish over WHIP at the same time; more are answered with 503."""
+    publisher_wait: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """Seconds that a stream made by publishing waits for its publisher to come back, then it ends."""
     ice_servers: tuple[str, ...] = ()
     """STUN and TURN servers as URLs for this server. None by default: nothing leaves the machine."""
     ice_addresses: tuple[str, ...] = ()

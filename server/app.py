@@ -26,6 +26,8 @@ from server.access import rights
 from server.dashboard.routes import Dashboard
 from server.stream import LAST_WORDS_S, Stream
 from server.streams import Streams
+from server.whip import routes as whip
+from server.whip.publishers import Publishers
 from transport.webrtc import use_host_addresses
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,12 @@ class Application:
         routes.add_get("/readyz", self._readyz)
         routes.add_get("/metrics", self._metrics)
         Dashboard(streams, settings, lag).add_to(self.web)
+        self.publishers = Publishers(streams, settings)
+        whip.add_routes(routes, settings, self.publishers)
+        self.web.on_shutdown.append(self._close_publishers)
+
+    async def _close_publishers(self, _: web.Application) -> None:
+        await self.publishers.close()
 
     @web.middleware
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:

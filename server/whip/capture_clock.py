@@ -20,7 +20,7 @@ WINDOW_S: Final = 30.0
 MAX_REPORTS: Final = 64
 JUMP_S: Final = 0.5
 """A report that says something so far off from the others is from a clock that was set."""
-MAX_DELAY_S: Final = 5.0
+MAX_DELAY_S: Final = 2.0
 """No picture is older than this when it arrives: the timestamps do not mean what they should."""
 MAX_AHEAD_S: Final = 0.25
 """Nor younger than not yet taken by so much, clocks that drift between two reports included."""

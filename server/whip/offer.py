@@ -126,7 +126,9 @@ def suggest_start(answer: str) -> str:
 def _choose_video(sections: list[_Section]) -> _Section:
     videos = [section for section in sections if section.kind == "video" and section.sends]
     if not videos:
-        raise OfferRefused("the offer sends no video, expected a video track in VP8 or H264: publish a camera or screen")
+        raise OfferRefused(
+            "the offer sends no video, expected a video track in VP8 or H264: publish a camera or screen"
+        )
     for section in videos:
         if _formats(section, VIDEO_CODECS):
             return section
@@ -147,7 +149,7 @@ def _can_take(section: _Section, payload_type: str) -> bool:
     if section.codecs[payload_type].lower() != "h264":
         return True
     parameters = section.profiles.get(payload_type, {})
-    # Without a profile: constrained baseline (RFC 6184, 8.1). 42 is baseline, constrained or not; aiortc takes no other.
+    # Without a profile: constrained baseline (RFC 6184, 8.1). 42: baseline, constrained or not, all that aiortc takes.
     profile = parameters.get("profile-level-id", "42e01f").lower()
     return parameters.get("packetization-mode", "0") == "1" and profile.startswith("42")
 

@@ -157,7 +157,7 @@ class Publisher:
 
     async def close(self, reason: str = "the publisher left") -> None:
         """End the session. Safe to call at any time; the first call does it, later ones wait for it."""
-        self._close_soon(reason)
+        self.close_soon(reason)
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
@@ -178,7 +178,7 @@ class Publisher:
                 )
             elif transceiver.kind == "audio" and self._audio is None:
                 self._audio = AudioReceiver(transceiver.receiver, on_packet=self._on_packet)
-            self._mids.append(transceiver.mid)
+            self._mids.append(transceiver.mid or "")
         assert self._video is not None
 
     def _on_frame(self, frame: CodedFrame, captured_s: float) -> None:
@@ -208,9 +208,9 @@ class Publisher:
         state = self._pc.connectionState
         log.debug("publisher %s: connection state %s", self.id[:6], state)
         if state == "failed":
-            self._close_soon("no network path to the publisher was found, or it was lost")
+            self.close_soon("no network path to the publisher was found, or it was lost")
         elif state == "closed":
-            self._close_soon("the publisher closed the connection")
+            self.close_soon("the publisher closed the connection")
 
     async def _tick(self) -> None:
         while True:
@@ -218,11 +218,12 @@ class Publisher:
             now = self._clock()
             if not self.live and now - self._created > SETUP_TIMEOUT_S:
                 what = "no picture could be decoded" if self._heard_s else "no media came"
-                self._close_soon(f"{what} from the publisher within {SETUP_TIMEOUT_S:.0f} s")
+                self.close_soon(f"{what} from the publisher within {SETUP_TIMEOUT_S:.0f} s")
             elif self.live and self.quiet_s > SILENCE_TIMEOUT_S:
-                self._close_soon(f"nothing was heard from the publisher for {SILENCE_TIMEOUT_S:.0f} s")
+                self.close_soon(f"nothing was heard from the publisher for {SILENCE_TIMEOUT_S:.0f} s")
 
-    def _close_soon(self, reason: str) -> None:
+    def close_soon(self, reason: str) -> None:
+        """End the session, without waiting for it."""
         if self._closing is None:
             log.info("publisher %s: %s", self.id[:6], reason)
             self._reason = reason

@@ -43,9 +43,7 @@ class LiveReceiver(RTCRtpReceiver):
 class VideoReceiver:
     """Frames of one video track. on_frame(frame, captured_s) runs on the event loop, seconds of the monotonic clock."""
 
-    def __init__(
-        self, receiver: RTCRtpReceiver, *, codec: str, on_frame: Callable[[CodedFrame, float], None]
-    ) -> None:
+    def __init__(self, receiver: RTCRtpReceiver, *, codec: str, on_frame: Callable[[CodedFrame, float], None]) -> None:
         """Takes the receiver over; it must not have started. codec: VP8 or H264, the only one negotiated."""
         self.packets = 0
         self.bytes = 0
