@@ -24,9 +24,9 @@ def open_source(specs: Sequence[str], *, size: tuple[int, int] | None = None, fp
     """Open `["pattern"]`, `["whip"]`, `["screen"]` or a part of it (`screen_target`), or video files, played in turn
     and looped.
 
-    `size` is (width, height); without it files keep the first one's, a screen its own, pattern
-    and WHIP are 640x360. Without `fps` files keep their own pace, the others run at 30. Raises UserError for names that are neither,
-    what cannot be read or captured, and sizes and rates out of range.
+    `size` is (width, height); without it files keep the first one's, a screen its own, pattern and WHIP are 640x360.
+    Without `fps` files keep their own pace, the others run at 30. Raises UserError for names that are neither, what
+    cannot be read or captured, and sizes and rates out of range.
     """
     if not specs:
         raise UserError(f"no source was given, expected {PATTERN!r} or the names of video files: name at least one")

@@ -27,7 +27,9 @@ SDP_TYPE: Final = "application/sdp"
 RETRY_AFTER_S: Final = 2
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 PAGE: Final = Path(__file__).parent.parent / "publish"
-PAGE_FILES: Final = {"publish.css": "text/css", "publish.js": "text/javascript", "whip.js": "text/javascript"}
+PAGE_FILES: Final = {"publish.css": "text/css"} | dict.fromkeys(
+    ("publish.js", "media.js", "theme.js", "whip.js"), "text/javascript"
+)
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self' blob:; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
