@@ -1,5 +1,6 @@
 """The command line's second floor: `latentcast bench ...`. Numbers in the README and docs come from here."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -185,3 +186,47 @@ def bench_startup(
 ) -> None:
     """Time from `latentcast view` to the first picture, cold and after a reconnect; size of the base install."""
     _module("bench.startup").run(runs=runs)
+
+
+@bench.command("load")
+def bench_load(
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="A server. Default: one is started here with the test pattern.")
+    ] = None,
+    viewers: Annotated[int, typer.Option(min=1, max=1000)] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure, after all have joined.")] = 20.0,
+    stream: Annotated[str, typer.Option(help="Stream to watch.")] = "live",
+    token: Annotated[str | None, typer.Option(help="The server's token.", envvar=None)] = None,
+    serve: Annotated[
+        str | None, typer.Option(metavar="FLAGS", help='Flags of the server that is started, "--size 320x180 ...".')
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Viewers that receive and acknowledge without decoding: what they get, and what they cost the server."""
+    command = _module("bench.load.command")
+    command.run(
+        url=url,
+        stream=stream,
+        viewers=viewers,
+        seconds=seconds,
+        token=token,
+        serve=command.DEFAULT_SERVE if serve is None else tuple(shlex.split(serve)),
+        json=json,
+    )
+
+
+@bench.command("dashboard")
+def bench_dashboard(
+    viewers: Annotated[int, typer.Option(min=0, max=1000)] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each stretch, with and without the dashboard.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=2, help="Stretches of each kind, in turn.")] = 6,
+    reader: Annotated[str, typer.Option(help="auto, browser or stream: who looks at it.")] = "auto",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+    screenshot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also photograph the page at the end, as PNG; needs a browser.")
+    ] = None,
+) -> None:
+    """What an open dashboard costs the server while viewers watch: processor time with it less that without it."""
+    _module("bench.load.dashboard").run(
+        viewers=viewers, seconds=seconds, rounds=rounds, reader=reader, json=json, screenshot=screenshot
+    )

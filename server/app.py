@@ -50,7 +50,9 @@ class Application:
     def __init__(self, settings: ServeSettings, streams: Streams, lag: LoopLag) -> None:
         self._settings = settings
         self._streams = streams
-        self._collector = metrics.StreamCollector(streams, lag)
+        dashboard = Dashboard(streams, settings, lag)
+        feed = dashboard.feed
+        self._collector = metrics.StreamCollector(streams, lag, dashboards=lambda: (feed.subscriptions, feed.cpu_s))
         self.web = web.Application(client_max_size=MAX_OFFER_BYTES, middlewares=[self._authorise])
         routes = self.web.router
         routes.add_post("/v1/streams/{name}/whep", self._whep)
@@ -60,7 +62,7 @@ class Application:
         routes.add_get("/healthz", self._healthz)
         routes.add_get("/readyz", self._readyz)
         routes.add_get("/metrics", self._metrics)
-        Dashboard(streams, settings, lag).add_to(self.web)
+        dashboard.add_to(self.web)
         self.publishers = Publishers(streams, settings)
         whip.add_routes(routes, settings, self.publishers)
         self.web.on_shutdown.append(self._close_publishers)

@@ -1,20 +1,22 @@
 """Prometheus metrics, read from the live objects when they are scraped: base units, bounded labels (stream only)."""
 
-from collections.abc import Iterable, Iterator
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from latentcast.vitals import LoopLag
+from latentcast.vitals import LoopLag, resident_mb
 from server.stream import Stream
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Sample(NamedTuple):
-    """One figure of one stream."""
+    """One figure, of one stream or of the server."""
 
     kind: Literal["counter", "gauge"]
     name: str
@@ -23,11 +25,17 @@ class Sample(NamedTuple):
 
 
 class StreamCollector(Collector):
-    """Reads all streams: one family for each figure, one sample for each stream."""
+    """Reads all streams: one family for each figure, one sample for each stream; then what is the server's alone.
 
-    def __init__(self, streams: Iterable[Stream], lag: LoopLag) -> None:
+    dashboards() says how many pages look at the dashboard, and how much processor time their snapshots took.
+    """
+
+    def __init__(
+        self, streams: Iterable[Stream], lag: LoopLag, *, dashboards: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
+    ) -> None:
         self._streams = streams
         self._lag = lag
+        self._dashboards = dashboards
 
     def collect(self) -> Iterable[Metric]:
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
@@ -40,10 +48,22 @@ class StreamCollector(Collector):
                     families[sample.name] = family
                 family.add_metric([stream.name], sample.value)
         yield from families.values()
-        yield GaugeMetricFamily(
-            "latentcast_loop_lag_seconds_p99",
-            "99th percentile of the event loop's lateness in the last minute.",
-            value=self._lag.percentiles().p99 / 1e3,
+        for sample in self._server_samples():
+            make = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
+            yield make(f"latentcast_{sample.name}", sample.text, value=sample.value)
+
+    def _server_samples(self) -> Iterator[Sample]:
+        encoders = [rendition.pid for stream in self._streams for rendition in stream.renditions]
+        memory = 1e6 * resident_mb((os.getpid(), *encoders))
+        lag = self._lag.percentiles().p99 / 1e3
+        dashboards, dashboard_cpu_s = self._dashboards()
+        yield Sample("gauge", "streams", "Streams, also those that have ended.", sum(1 for _ in self._streams))
+        yield Sample("counter", "server_cpu_seconds", "Processor time of the server process.", time.process_time())
+        yield Sample("gauge", "memory_bytes", "Resident memory of the server and its encoders.", memory)
+        yield Sample("gauge", "dashboards", "Pages that look at the dashboard.", dashboards)
+        yield Sample("counter", "dashboard_cpu_seconds", "Of that, what making snapshots took.", dashboard_cpu_s)
+        yield Sample(
+            "gauge", "loop_lag_seconds_p99", "99th percentile of the event loop's lateness in the last minute.", lag
         )
 
 

@@ -8,6 +8,7 @@ A slot holds one line: who reads slowly skips snapshots, and costs nobody anythi
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import Protocol
 
@@ -68,6 +69,8 @@ class Feed:
     """`subscribe` and `unsubscribe` from the event loop's thread; `close` at the end."""
 
     def __init__(self, builder: Builder, *, interval_s: float = INTERVAL_S) -> None:
+        self.cpu_s = 0.0
+        """Processor time that making snapshots took so far."""
         self._builder = builder
         self._interval_s = interval_s
         self._history: deque[bytes] = deque(maxlen=round(HISTORY_S / interval_s))
@@ -123,10 +126,12 @@ class Feed:
 
     def publish(self) -> None:
         """Make a snapshot and give it to everybody."""
+        started = time.thread_time()
         line = self._builder.line()
         self._remember(line)
         for subscription in self._subscriptions:
             subscription.put(line)
+        self.cpu_s += time.thread_time() - started
 
     def _remember(self, line: bytes) -> None:
         if len(self._history) == self._history.maxlen:
