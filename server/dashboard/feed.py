@@ -73,7 +73,7 @@ class Feed:
         """Processor time that making snapshots took so far."""
         self._builder = builder
         self._interval_s = interval_s
-        self._history: deque[bytes] = deque(maxlen=round(HISTORY_S / interval_s))
+        self._history: deque[bytes] = deque(maxlen=max(1, round(HISTORY_S / interval_s)))
         self._history_bytes = 0
         self._subscriptions: set[Subscription] = set()
         self._ticking: asyncio.Task[None] | None = None

@@ -7,7 +7,7 @@ done between snapshots.
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from latentcast.control import Viewer
@@ -48,10 +48,12 @@ class _Counts:
 class SnapshotBuilder:
     """`build` it as often as somebody looks; `forget` when nobody does any more."""
 
-    def __init__(self, streams: Iterable[Stream], lag: LoopLag) -> None:
+    def __init__(self, streams: Iterable[Stream], lag: LoopLag, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: monotonic seconds, the one that frames are stamped by."""
         self._streams = streams
         self._lag = lag
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._before: _Counts | None = None
 
     def forget(self) -> None:
@@ -64,7 +66,7 @@ class SnapshotBuilder:
 
     def build(self) -> Snapshot:
         """A snapshot of now."""
-        counts = _Counts(at=time.monotonic(), cpu_s=time.process_time())
+        counts = _Counts(at=self._clock(), cpu_s=time.process_time())
         streams = list(self._streams)
         states = tuple(self._stream(stream, counts) for stream in streams)
         cpu = self._rate(counts, counts.cpu_s, None if self._before is None else self._before.cpu_s)
@@ -90,7 +92,7 @@ class SnapshotBuilder:
         old_captured, old_dropped = (before and before.streams.get(stream)) or (None, None)
         state, reason = _status(stream)
         encoded = [(rendition, self._new_frames(rendition)) for rendition in stream.renditions]
-        now_us = time.monotonic_ns() // 1000
+        now_us = round(counts.at * 1e6)
         return StreamState(
             name=stream.name,
             kind=stream.source_status.kind,
@@ -108,7 +110,7 @@ class SnapshotBuilder:
             publishable=stream.source_status.kind == "whip",
             renditions=tuple(self._rendition(rendition, frames, counts) for rendition, frames in encoded),
             frames=tuple(
-                (rendition.index, (now_us - frame.done_us) // 1000, frame.size_bytes, frame.qp, int(frame.intra))
+                (rendition.index, max(0, now_us - frame.done_us) // 1000, frame.size_bytes, frame.qp, int(frame.intra))
                 for rendition, frames in encoded
                 for frame in frames
             ),
@@ -157,7 +159,7 @@ class SnapshotBuilder:
             address=session.address,
             state="live" if session.watching else "connecting" if not session.program else "leaving",
             rendition=session.rendition,
-            seconds=round(counts.at - session.since, 1),
+            seconds=max(0.0, round(counts.at - session.since, 1)),
             target_bps=round(sent.bandwidth.target_bps),
             sent_bps=None if bytes_a_second is None else round(8 * bytes_a_second),
             loss=round(sent.bandwidth.loss, 4),

@@ -197,7 +197,14 @@ async def test_metrics_are_in_prometheus_format_with_the_stream_as_their_only_la
     assert families["latentcast_frames_encoded"].samples[0].value == 12
     assert families["latentcast_viewers"].type == "gauge"
     assert len(families) > 10
-    for name in ("server_cpu_seconds", "memory_bytes", "dashboard_cpu_seconds", "dashboards", "streams", "loop_lag_seconds_p99"):
+    for name in (
+        "server_cpu_seconds",
+        "memory_bytes",
+        "dashboard_cpu_seconds",
+        "dashboards",
+        "streams",
+        "loop_lag_seconds_p99",
+    ):
         family = families.pop(f"latentcast_{name}")
         assert [sample.labels for sample in family.samples] == [{}], "of the whole server"
     for family in families.values():
