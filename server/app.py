@@ -50,7 +50,8 @@ class Application:
     def __init__(self, settings: ServeSettings, streams: Streams, lag: LoopLag) -> None:
         self._settings = settings
         self._streams = streams
-        dashboard = Dashboard(streams, settings, lag)
+        self.publishers = Publishers(streams, settings)
+        dashboard = Dashboard(streams, self.publishers, settings, lag)
         feed = dashboard.feed
         self._collector = metrics.StreamCollector(streams, lag, dashboards=lambda: (feed.subscriptions, feed.cpu_s))
         self.web = web.Application(client_max_size=MAX_OFFER_BYTES, middlewares=[self._authorise])
@@ -63,7 +64,6 @@ class Application:
         routes.add_get("/readyz", self._readyz)
         routes.add_get("/metrics", self._metrics)
         dashboard.add_to(self.web)
-        self.publishers = Publishers(streams, settings)
         whip.add_routes(routes, settings, self.publishers)
         self.web.on_shutdown.append(self._close_publishers)
 

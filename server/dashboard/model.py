@@ -103,6 +103,21 @@ class ViewerState(_Line):
     """None: it has not said anything yet."""
 
 
+class PublisherState(_Line):
+    """Who publishes to a stream over WHIP."""
+
+    state: str
+    """connecting, live or closed."""
+    codec: str
+    size: tuple[int, int] | None
+    """What it sends, before it is fitted into the stream."""
+    bps: NotNegative | None
+    fps: NotNegative | None
+    """Frames decoded a second."""
+    dropped: int
+    """Frames lost on the way, not decodable, or not decoded for lack of time."""
+
+
 class StreamState(_Line):
     name: str
     kind: str
@@ -123,7 +138,9 @@ class StreamState(_Line):
     """What its encoder follows: of the slowest viewer of the best rendition."""
     audio: bool
     publishable: bool
-    """Waits for a publisher (WHIP)."""
+    """Publishers send it their pictures (WHIP)."""
+    publisher: PublisherState | None
+    """Who does, if anybody."""
     renditions: tuple[RenditionState, ...]
     frames: tuple[tuple[int, int, int, int, int], ...]
     """Frames coded since the snapshot before: rendition, time (ms before `at_ms`), bytes, QP, 1 if intra."""

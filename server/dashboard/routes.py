@@ -24,6 +24,7 @@ from server.dashboard.feed import HISTORY_S, INTERVAL_S, Feed
 from server.dashboard.model import Welcome
 from server.dashboard.snapshot import SnapshotBuilder
 from server.streams import Streams
+from server.whip.publishers import Publishers
 
 # A reader that takes nothing for so long is gone, or asleep; its page connects again by itself.
 WRITE_TIMEOUT_S = 20.0
@@ -32,8 +33,8 @@ WRITE_TIMEOUT_S = 20.0
 class Dashboard:
     """Page, feed and actions of a server. Raises OSError where the installation lacks the page's files."""
 
-    def __init__(self, streams: Streams, settings: ServeSettings, lag: LoopLag) -> None:
-        self.feed = Feed(SnapshotBuilder(streams, lag))
+    def __init__(self, streams: Streams, publishers: Publishers, settings: ServeSettings, lag: LoopLag) -> None:
+        self.feed = Feed(SnapshotBuilder(streams, lag, publisher_of=publishers.of))
         self._settings = settings
         self._assets = Assets()
         self._actions = Actions(streams, settings)

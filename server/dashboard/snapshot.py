@@ -14,6 +14,7 @@ from latentcast.control import Viewer
 from latentcast.statistics import percentile
 from latentcast.vitals import LoopLag, resident_mb
 from server.dashboard.model import (
+    PublisherState,
     RenditionState,
     ServerState,
     Snapshot,
@@ -25,6 +26,7 @@ from server.dashboard.model import (
 from server.rendition import CodedFrame, Rendition
 from server.session import ViewerSession
 from server.stream import Stream
+from server.whip.publisher import Publisher
 
 ID_CHARACTERS = 6
 """Of a session's id that are shown: the whole id would allow to end the session."""
@@ -43,15 +45,25 @@ class _Counts:
     """Frames, bytes."""
     viewers: dict[ViewerSession, int] = field(default_factory=dict)
     """Bytes."""
+    publishers: dict[Publisher, tuple[int, int]] = field(default_factory=dict)
+    """Frames decoded, bytes."""
 
 
 class SnapshotBuilder:
     """`build` it as often as somebody looks; `forget` when nobody does any more."""
 
-    def __init__(self, streams: Iterable[Stream], lag: LoopLag, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """clock: monotonic seconds, the one that frames are stamped by."""
+    def __init__(
+        self,
+        streams: Iterable[Stream],
+        lag: LoopLag,
+        *,
+        publisher_of: Callable[[str], Publisher | None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """publisher_of(name): who publishes to that stream. clock: monotonic seconds, as frames are stamped."""
         self._streams = streams
         self._lag = lag
+        self._publisher_of = publisher_of
         self._clock = clock
         self._started = clock()
         self._before: _Counts | None = None
@@ -108,6 +120,7 @@ class SnapshotBuilder:
             target_bps=round(stream.target_bps),
             audio=stream.source.audio is not None,
             publishable=stream.source_status.kind == "whip",
+            publisher=self._publisher(self._publisher_of(stream.name), counts),
             renditions=tuple(self._rendition(rendition, frames, counts) for rendition, frames in encoded),
             frames=tuple(
                 (rendition.index, max(0, now_us - frame.done_us) // 1000, frame.size_bytes, frame.qp, int(frame.intra))
@@ -168,6 +181,22 @@ class SnapshotBuilder:
             backlog=sent.pacer.queued_packets,
             drives=session.may_drive,
             figures=None if session.seen is None else _figures(session.seen),
+        )
+
+    def _publisher(self, publisher: Publisher | None, counts: _Counts) -> PublisherState | None:
+        if publisher is None:
+            return None
+        status = publisher.status()
+        counts.publishers[publisher] = (status.decoded, status.bytes)
+        old_decoded, old_bytes = (self._before and self._before.publishers.get(publisher)) or (None, None)
+        bytes_a_second = self._rate(counts, status.bytes, old_bytes)
+        return PublisherState(
+            state=status.state,
+            codec=status.codec,
+            size=status.size,
+            bps=None if bytes_a_second is None else round(8 * bytes_a_second),
+            fps=_rounded(self._rate(counts, status.decoded, old_decoded), 1),
+            dropped=status.dropped,
         )
 
 

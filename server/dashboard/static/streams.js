@@ -69,8 +69,10 @@ export function viewCommand(name, tokenWanted) {
 
 function factsOf(stream) {
   const renditions = stream.renditions.map((r) => `${r.width}×${r.height} (${r.viewers})`).join(", ");
+  const publisher = stream.publishable ? [["Publisher", publisherOf(stream.publisher)]] : [];
   return [
     ["Source", stream.source.startsWith(stream.kind) ? stream.source : `${stream.kind}: ${stream.source}`],
+    ...publisher,
     ["Picture", `${stream.width}×${stream.height} at ${format.rate(stream.fps)} fps`],
     ["Captured", `${format.rate(stream.captured_fps)} fps${stream.viewers.length > 0 && stream.dropped_fps > 0.2 ? `, ${format.rate(stream.dropped_fps)} not taken` : ""}`],
     ["Coded", coded(stream.renditions[0])],
@@ -78,6 +80,13 @@ function factsOf(stream) {
     ["Renditions (viewers)", renditions || "–"],
     ["Sound", stream.audio ? "yes" : "no"],
   ];
+}
+
+function publisherOf(publisher) {
+  if (!publisher) return "none";
+  if (publisher.state !== "live") return publisher.state;
+  const size = publisher.size ? ` ${publisher.size[0]}×${publisher.size[1]}` : "";
+  return `${publisher.codec}${size}, ${format.rate(publisher.fps)} fps, ${format.bitrate(publisher.bps)}`;
 }
 
 function coded(best) {
