@@ -18,10 +18,10 @@ from typing import BinaryIO, Protocol, Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
-from codec.colour import planes_to_frame, ycbcr_to_rgb
+from codec.colour import ycbcr_to_rgb
+from codec.h264 import H264Track
 from latentcast.errors import UserError
 
 _FALLBACK_FPS = Fraction(30)
@@ -281,38 +281,20 @@ class _Mp4Writer(_Writer):
 
     def __init__(self, path: Path, *, width: int, height: int, fps: Fraction) -> None:
         super().__init__(path, width=width, height=height)
-        self._even = (height + height % 2, width + width % 2)
         av.Codec("libx264", "w")  # raises where FFmpeg was built without it, before a file is made
         self._part = _part(path)
         self._part.open("wb").close()  # FFmpeg opens it with the first frame: a bad place should be known now
         self._container = av.open(os.fspath(self._part), "w", format="mp4")
-        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": _MP4_CRF, "preset": "veryfast"})
-        self._stream.height, self._stream.width = self._even
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.time_base = 1 / fps
-        self._stream.colorspace = self._stream.color_primaries = self._stream.color_trc = _AVCOL_BT709
-        self._stream.color_range = ColorRange.MPEG
-        self._reformatter = VideoReformatter()
+        options = {"crf": _MP4_CRF, "preset": "veryfast"}
+        self._track = H264Track(
+            self._container, width=width, height=height, rate=fps, time_base=1 / fps, options=options
+        )
 
     def _write(self, planes: NDArray[np.uint8]) -> None:
-        if planes.shape[1:] != self._even:
-            _, height, width = planes.shape
-            planes = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-        frame = self._reformatter.reformat(
-            planes_to_frame(planes),
-            format="yuv420p",
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
-        frame.pts = self._frames
-        frame.time_base = self._stream.codec_context.time_base
-        self._container.mux(self._stream.encode(frame))
+        self._track.mux(self._track.frame(planes), self._frames)
 
     def _finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
+        self._track.mux(None)
         self._container.close()
         self._part.replace(self._path)
 
