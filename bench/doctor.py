@@ -34,7 +34,7 @@ def run() -> None:
     console.print(f"nano computes in {speed.precision}, with {engine}")
     console.print(f"640x360: encodes in {encode:.1f} ms, decodes in {decode:.1f} ms a frame: {verdict}")
     try:
-        from client.window import display_available
+        from client.display import display_available
 
         problem = display_available()
     except (ImportError, LatentcastError) as error:

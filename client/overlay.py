@@ -1,4 +1,4 @@
-"""What is written over the picture: the panel of numbers, the reason why nothing moves, the short-lived toast.
+"""What is written over the picture: the panel of numbers, the short-lived toast, and the lettering of everything else.
 
 Everything is painted on small surfaces of its own with pygame's bundled font, sized after the window, and laid over
 the picture by the window; nothing here opens a display.
@@ -13,9 +13,9 @@ import pygame
 from client.status import ViewStatus
 
 _PANEL_COLOUR = (12, 14, 18, 184)
-_LABEL_COLOUR = (168, 176, 188)
-_VALUE_COLOUR = (244, 246, 248)
-_QUIET_COLOUR = (196, 202, 212)
+LABEL_COLOUR = (168, 176, 188)
+VALUE_COLOUR = (244, 246, 248)
+QUIET_COLOUR = (196, 202, 212)
 _MIN_TEXT_PX = 16
 """Smallest size at which the bundled font's digits are still told apart at arm's length."""
 _MAX_TEXT_PX = 34
@@ -54,10 +54,14 @@ class Lettering:
         return pygame.transform.smoothscale(self._font.render(text, True, colour), size)
 
 
-def text_size_px(window: tuple[int, int]) -> int:
-    """Text size that stays in proportion to a window of `width, height` pixels and never becomes illegible."""
+def text_size_px(window: tuple[int, int], scale: float = 1.0) -> int:
+    """Text size that stays in proportion to a window of `width, height` pixels and never becomes illegible.
+
+    `scale`: pixels of the screen in one unit of its desktop, 2 on most HiDPI screens.
+    """
     width, height = window
-    return max(_MIN_TEXT_PX, min(_MAX_TEXT_PX, round(min(height / 26, width / 38))))
+    proportional = min(height / 26, width / 38)
+    return round(max(_MIN_TEXT_PX * scale, min(_MAX_TEXT_PX * scale, proportional)))
 
 
 def wrap_text(text: str, lettering: Lettering, width_px: int) -> list[str]:
@@ -82,7 +86,9 @@ def wrap_text(text: str, lettering: Lettering, width_px: int) -> list[str]:
 def balance_text(text: str, lettering: Lettering, width_px: int) -> list[str]:
     """`wrap_text` in the same number of lines, but of about equal length: no last line of one word."""
     lines = wrap_text(text, lettering, width_px)
-    low, high = width_px // 2, width_px
+    # Not so narrow that a word which fits a line would be cut.
+    widest = max((width for word in text.split() if (width := lettering.width(word)) <= width_px), default=0)
+    low, high = max(width_px // 2, widest), width_px
     while high - low > 4:
         middle = (low + high) // 2
         if len(wrap_text(text, lettering, middle)) > len(lines):
@@ -137,12 +143,12 @@ def _latency(latency_ms: float | None, error_ms: float | None) -> str:
     return f"{latency_ms:.0f} ± {_milliseconds(error_ms)}"
 
 
-def paint_panel(status: ViewStatus, window: tuple[int, int]) -> pygame.Surface:
+def paint_panel(status: ViewStatus, window: tuple[int, int], scale: float = 1.0) -> pygame.Surface:
     """Panel of numbers for a window of `width, height` pixels: a table, or one line where a table would not fit.
 
     The value column keeps the width of the longest usual value, so the panel does not breathe while numbers change.
     """
-    size_px = text_size_px(window)
+    size_px = text_size_px(window, scale)
     lettering = Lettering(size_px)
     pad, line_px = size_px // 2, lettering.line_px + size_px // 8
     rows = panel_rows(status)
@@ -153,14 +159,14 @@ def paint_panel(status: ViewStatus, window: tuple[int, int]) -> pygame.Surface:
     height = line_px * (len(rows) + len(title)) + 2 * pad
     if width > _PANEL_SHARE * window[0] or height > _PANEL_SHARE * window[1]:
         return _paint_line(rows, window[0], lettering, pad)
-    surface = _translucent((width, height), radius=pad)
+    surface = translucent((width, height), radius=pad)
     y = pad
     for text in title:
-        surface.blit(lettering.render(text, _VALUE_COLOUR), (pad, y))
+        surface.blit(lettering.render(text, VALUE_COLOUR), (pad, y))
         y += line_px
     for label, value in rows:
-        surface.blit(lettering.render(label, _LABEL_COLOUR), (pad, y))
-        right = lettering.render(value, _VALUE_COLOUR)
+        surface.blit(lettering.render(label, LABEL_COLOUR), (pad, y))
+        right = lettering.render(value, VALUE_COLOUR)
         surface.blit(right, (width - pad - right.get_width(), y))
         y += line_px
     return surface
@@ -175,24 +181,15 @@ def _paint_line(rows: Sequence[tuple[str, str]], width_px: int, lettering: Lette
         if lettering.width(longer) + 2 * pad > width_px:
             break
         text = longer
-    return _paint_lines([text], lettering, pad, colour=_VALUE_COLOUR)
+    return _paint_lines([text], lettering, pad, colour=VALUE_COLOUR)
 
 
-def paint_reason(reason: str, window: tuple[int, int]) -> pygame.Surface:
-    """The reason why there is no current picture, centred lines on a translucent ground."""
-    size_px = round(1.35 * text_size_px(window))
-    lettering = Lettering(size_px)
-    return _paint_lines(
-        balance_text(reason, lettering, round(0.86 * window[0])), lettering, size_px // 2, colour=_VALUE_COLOUR
-    )
-
-
-def paint_toast(text: str, window: tuple[int, int]) -> pygame.Surface:
+def paint_toast(text: str, window: tuple[int, int], scale: float = 1.0) -> pygame.Surface:
     """A short message for the bottom of the window."""
-    size_px = text_size_px(window)
+    size_px = text_size_px(window, scale)
     lettering = Lettering(size_px)
     return _paint_lines(
-        balance_text(text, lettering, round(0.9 * window[0])), lettering, size_px // 2, colour=_QUIET_COLOUR
+        balance_text(text, lettering, round(0.9 * window[0])), lettering, size_px // 2, colour=QUIET_COLOUR
     )
 
 
@@ -200,14 +197,15 @@ def _paint_lines(
     lines: Sequence[str], lettering: Lettering, pad: int, *, colour: tuple[int, int, int]
 ) -> pygame.Surface:
     width = max((lettering.width(line) for line in lines), default=0) + 2 * pad
-    surface = _translucent((width, lettering.line_px * len(lines) + 2 * pad), radius=pad)
+    surface = translucent((width, lettering.line_px * len(lines) + 2 * pad), radius=pad)
     for index, line in enumerate(lines):
         text = lettering.render(line, colour)
         surface.blit(text, ((width - text.get_width()) // 2, pad + index * lettering.line_px))
     return surface
 
 
-def _translucent(size: tuple[int, int], *, radius: int) -> pygame.Surface:
+def translucent(size: tuple[int, int], *, radius: int) -> pygame.Surface:
+    """The ground of everything that is laid over a picture."""
     surface = pygame.Surface(size, pygame.SRCALPHA, 32)
     pygame.draw.rect(surface, _PANEL_COLOUR, surface.get_rect(), border_radius=radius)
     return surface

@@ -51,7 +51,9 @@ class MailboxStatistics:
 class PictureMailbox:
     """One slot between two threads. Drop rule: the newest picture wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, bell: threading.Event | None = None) -> None:
+        """`bell`: rung when there is something to take, for somebody who waits for several boxes at once."""
+        self._bell = bell
         self._changed = threading.Condition()
         self._slot: Picture | None = None
         self._closed = False
@@ -76,6 +78,8 @@ class PictureMailbox:
                 self._dropped += 1
             self._slot = picture
             self._changed.notify()
+        if self._bell is not None:
+            self._bell.set()
 
     def take(self, timeout_s: float) -> Picture | None:
         """Wait up to `timeout_s` for a picture; None when none came or, at once, when the box is closed and empty."""

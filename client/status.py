@@ -1,6 +1,24 @@
 """What a viewer knows about its stream at one moment: what the window shows, and what it says when it shows nothing."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Situation = Literal[
+    "starting",  # the decoder gets ready
+    "connecting",  # the server is asked
+    "gone",  # no server, or no longer
+    "refused",  # the server wants another token
+    "missing",  # the server has no stream of that name
+    "source",  # the server has no picture to send: camera unplugged, nobody publishes
+    "ended",  # the stream is over
+    "lost",  # frames were lost, an intra frame is on its way
+    "still",  # nothing new for a while, nobody knows why
+    "failed",  # this machine cannot decode it
+]
+"""Why there is no current picture: chooses the icon, and the words of the title bar."""
+
+BUSY: frozenset[Situation] = frozenset(("starting", "connecting", "gone", "lost"))
+"""Situations in which something is being done about it: a wheel turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +27,12 @@ class ViewStatus:
 
     reason: str | None = None
     """Why there is no current picture, in words for the user; None while the stream plays."""
+    detail: str | None = None
+    """A second sentence: what is done about it, or what to do."""
+    situation: Situation = "still"
+    """The kind of `reason`; says nothing while the stream plays."""
+    source: str = ""
+    """Kind of the stream's source as the server names it (`webcam`, `screen`, `url`, ...); empty: not known."""
     fps: float = 0.0
     """Pictures presented in the last second."""
     bitrate_bps: float = 0.0
@@ -27,3 +51,22 @@ class ViewStatus:
     """Width and height of the stream in pixels."""
     stream: str = ""
     """Name of the stream."""
+
+    @property
+    def word(self) -> str:
+        """The state in a word or two, for title bars and tabs."""
+        return _WORDS[self.situation] if self.reason else "live"
+
+
+_WORDS: dict[Situation, str] = {
+    "starting": "starting",
+    "connecting": "connecting",
+    "gone": "reconnecting",
+    "refused": "refused",
+    "missing": "no such stream",
+    "source": "no picture",
+    "ended": "ended",
+    "lost": "recovering",
+    "still": "stalled",
+    "failed": "failed",
+}

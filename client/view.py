@@ -1,4 +1,4 @@
-"""`latentcast view`: the viewer with a window, or headless, and its report at the end.
+"""`latentcast view`: streams in windows or headless, into sinks, and their reports at the end.
 
 SDL wants the main thread, so with a window the event loop runs in another one; headless, it has the main thread.
 """
@@ -8,68 +8,87 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from client.measurement import Measurement
-from client.picture import Picture, PictureMailbox
-from client.viewer import Viewer
+from client.listing import stream_names
+from client.picture import PictureMailbox
+from client.sinks import Sink, open_sinks
+from client.watching import Watching
 from latentcast.config import ViewSettings
 from latentcast.errors import LatentcastError, UserError
 from latentcast.report import Report
 
+if TYPE_CHECKING:
+    from client.window import Window
+
+ALL = ("all",)
 # Window before the stream's size is known.
 _FIRST_SIZE = (960, 540)
-_POLL_S = 0.05
 
 
-def view(settings: ViewSettings, *, notice: Callable[[str], None]) -> Report | None:
-    """Watch until the user quits, `settings.seconds` have passed, or SIGINT/SIGTERM. Returns the report, if asked for.
+def view(settings: ViewSettings, *, notice: Callable[[str], None]) -> list[tuple[Report, Path]]:
+    """Watch until the user quits, `settings.seconds` have passed, or SIGINT/SIGTERM.
 
-    Raises UserError when watching can never work, and when a report was asked but nothing was shown.
+    Returns the report of each stream with its folder, if asked for: `settings.report`, or of several streams a folder
+    in it for each. Raises UserError when watching can never work, and when a report was asked but nothing was shown.
     """
     if settings.psnr and settings.compare is None:
         raise UserError("--psnr compares with captured pictures; give the server's capture ring with --compare.")
-    if settings.report is not None:
-        # Found out now, not after an hour of watching.
-        try:
-            settings.report.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"the report folder {settings.report} cannot be made ({error.strerror}); choose another with --report."
-            ) from error
+    names = _names(settings)
+    if settings.compare is not None and len(names) > 1:
+        raise UserError("--compare holds the pictures of one stream; watch that one alone.")
+    sinks = open_sinks(settings.sinks, streams=names)
+    folders = {name: _report_folder(settings.report, name, several=len(names) > 1) for name in names}
     started = time.monotonic()
-    measurement = Measurement(started=started, ring_path=settings.compare, psnr=settings.psnr)
     headless = settings.headless
     if not headless:
         # Imported here: a headless viewer needs no SDL.
-        from client.window import display_available
+        from client.display import display_available
 
         problem = display_available()
         if problem is not None:
             notice(f"Watching headless: {problem}")
             headless = True
+    each = [settings.model_copy(update={"stream": name}) for name in names]
     if headless:
-        viewer = _view_headless(settings, measurement, notice)
+        watched = _view_headless(each, sinks, started, notice)
     else:
-        viewer = _view_in_window(settings, measurement, notice)
-    if settings.report is None:
-        return None
-    if viewer.config is None or not measurement.presented:
-        raise UserError(
-            f"nothing was shown from {viewer.endpoint}, so there is nothing to report; is the server running?"
-        )
+        watched = _view_in_windows(each, sinks, started, notice)
     # A second Control-C must not cost the report.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return measurement.finish(
-        settings.report,
-        config=viewer.config,
-        client_lag=viewer.lag.percentiles(),
-        presenter="headless" if headless else "window",
-    )
+    return [(w.report(folder), folder) for w in watched if (folder := folders[w.name]) is not None]
 
 
-def _run(coroutine: Callable[[], "asyncio.Future[None] | object"]) -> None:
+def _names(settings: ViewSettings) -> tuple[str, ...]:
+    """The streams to watch, each once."""
+    if not settings.streams:
+        return (settings.stream,)
+    if settings.url.rstrip("/").endswith("/whep"):
+        raise UserError(f"{settings.url} is one stream already; give the server's address to watch several.")
+    if settings.streams != ALL:
+        return tuple(dict.fromkeys(settings.streams))
+    token = settings.token
+    secret = None if token is None else token.get_secret_value()
+    return tuple(asyncio.run(stream_names(settings.url, token=secret)))
+
+
+def _report_folder(folder: Path | None, name: str, *, several: bool) -> Path | None:
+    """Made now: that it cannot be is found out before, not after an hour of watching."""
+    if folder is None:
+        return None
+    chosen = folder / name if several else folder
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the report folder {chosen} cannot be made ({error.strerror}); choose another with --report."
+        ) from error
+    return chosen
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """asyncio.run, on uvloop where it exists."""
     factory = None
     if sys.platform != "win32":
@@ -77,51 +96,71 @@ def _run(coroutine: Callable[[], "asyncio.Future[None] | object"]) -> None:
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(coroutine())  # type: ignore[arg-type]
+        runner.run(main())
 
 
-def _view_headless(settings: ViewSettings, measurement: Measurement, notice: Callable[[str], None]) -> Viewer:
-    holder: list[Viewer] = []
+async def _watch_all(watched: Sequence[Watching]) -> None:
+    """Until the last has ended. Raises what the first of them failed with; the others are not disturbed by it."""
+    results = await asyncio.gather(*(each.run() for each in watched), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _stop(watched: Sequence[Watching]) -> None:
+    for each in watched:
+        each.viewer.stop()
+
+
+def _close(watched: Sequence[Watching]) -> None:
+    for each in watched:
+        each.close()
+
+
+def _view_headless(
+    each: Sequence[ViewSettings], sinks: dict[str, list[Sink]], started: float, notice: Callable[[str], None]
+) -> list[Watching]:
+    watched: list[Watching] = []
 
     async def main() -> None:
-        def on_picture(picture: Picture) -> None:
-            holder[0].presented(picture, time.monotonic_ns() // 1000)
-
-        viewer = Viewer(settings, measurement=measurement, on_picture=on_picture, on_notice=notice)
-        holder.append(viewer)
+        for settings in each:
+            say = _named(notice, settings.stream if len(each) > 1 else None)
+            watched.append(Watching(settings, sinks=sinks[settings.stream], started=started, say=say))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, viewer.stop)
-        clock = asyncio.create_task(_stop_after(viewer, measurement, settings.seconds), name="seconds")
-        try:
-            await viewer.run()
-        finally:
-            clock.cancel()
-            await asyncio.wait([clock])
+            loop.add_signal_handler(number, _stop, watched)
+        await _watch_all(watched)
 
-    _run(main)
-    return holder[0]
+    try:
+        _run(main)
+    finally:
+        _close(watched)
+    return watched
 
 
-def _view_in_window(settings: ViewSettings, measurement: Measurement, notice: Callable[[str], None]) -> Viewer:
-    from client.window import Window
+def _view_in_windows(
+    each: Sequence[ViewSettings], sinks: dict[str, list[Sink]], started: float, notice: Callable[[str], None]
+) -> list[Watching]:
+    from client.window_loop import run_windows
 
-    mailbox = PictureMailbox()
-    stop = threading.Event()
-    ready = threading.Event()
-    holder: list[Viewer] = []
+    bell, stop, ready = threading.Event(), threading.Event(), threading.Event()
+    mailboxes = [PictureMailbox(bell) for _ in each]
+    watched: list[Watching] = []
     failures: list[BaseException] = []
 
     async def main() -> None:
-        viewer = Viewer(settings, measurement=measurement, on_picture=mailbox.put, on_notice=notice)
-        holder.append(viewer)
+        for settings, mailbox in zip(each, mailboxes, strict=True):
+            watching = Watching(
+                settings,
+                sinks=sinks[settings.stream],
+                started=started,
+                say=_named(notice, settings.stream if len(each) > 1 else None),
+                mailbox=mailbox,
+                folder=Path.cwd(),
+            )
+            watched.append(watching)
         ready.set()
-        clock = asyncio.create_task(_stop_after(viewer, measurement, settings.seconds), name="seconds")
-        try:
-            await viewer.run()
-        finally:
-            clock.cancel()
-            await asyncio.wait([clock])
+        await _watch_all(watched)
 
     def network() -> None:
         try:
@@ -131,7 +170,7 @@ def _view_in_window(settings: ViewSettings, measurement: Measurement, notice: Ca
         finally:
             ready.set()
             stop.set()
-            mailbox.close()
+            bell.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -139,26 +178,49 @@ def _view_in_window(settings: ViewSettings, measurement: Measurement, notice: Ca
     thread.start()
     ready.wait()
     try:
-        if holder:
-            viewer = holder[0]
-            window = Window(title=f"Latentcast: {settings.stream}", size=_FIRST_SIZE)
-            window.run(mailbox, viewer.status, viewer.presented, stop, snapshot_dir=Path.cwd())
+        if len(watched) == len(each) and not stop.is_set():
+            run_windows(_windows(watched, mailboxes, each[0]), stop, bell)
     finally:
-        if holder:
-            holder[0].stop()
+        _stop(watched)
         thread.join()
+        _close(watched)
     if failures:
         if isinstance(failures[0], LatentcastError):
             raise failures[0]
         raise RuntimeError("the viewer's network thread failed") from failures[0]
-    return holder[0]
+    refused = [one.viewer.failure for one in watched if one.viewer.failure is not None]
+    if refused and len(refused) == len(watched):
+        # Nothing was ever shown: the terminal gets the reason as well.
+        raise refused[0]
+    return watched
 
 
-async def _stop_after(viewer: Viewer, measurement: Measurement, seconds: float | None) -> None:
-    """Stop the viewer so many seconds after its first picture."""
-    while seconds is not None:
-        first = measurement.first_presented
-        if first is not None and time.monotonic() - first >= seconds:
-            viewer.stop()
-            return
-        await asyncio.sleep(_POLL_S)
+def _windows(
+    watched: Sequence[Watching], mailboxes: Sequence[PictureMailbox], settings: ViewSettings
+) -> "list[Window]":
+    """One window with a tab for each stream, or one for each."""
+    from client.channel import Channel
+    from client.window import Window
+
+    channels = [
+        Channel(
+            name=one.name,
+            mailbox=mailbox,
+            status=one.viewer.status,
+            on_presented=one.viewer.presented,
+            on_passed=one.viewer.passed,
+            on_closed=one.viewer.stop,
+            notice=one.notice,
+            recorder=one.recorder,
+        )
+        for one, mailbox in zip(watched, mailboxes, strict=True)
+    ]
+    groups = [[channel] for channel in channels] if settings.windows else [channels]
+    return [
+        Window(group, size=_FIRST_SIZE, folder=Path.cwd(), follow_shape=True, scale=settings.scale) for group in groups
+    ]
+
+
+def _named(notice: Callable[[str], None], name: str | None) -> Callable[[str], None]:
+    """Lines of several streams say whose they are."""
+    return notice if name is None else lambda text: notice(f"{name}: {text}")

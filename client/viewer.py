@@ -17,19 +17,20 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from client.decoder_worker import BUFFER_BYTES, DecoderSetup
+from client.explain import STARTING, Explanation, again, capitalised, connected, connecting, refused, source
+from client.intake import Intake
 from client.measurement import Measurement, PresentedFrame, Session
 from client.picture import Picture
 from client.receiver import Receiver
+from client.seen import last_second
 from client.status import ViewStatus
 from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
-from latentcast import control
 from latentcast.config import ViewSettings
 from latentcast.control import AudioClock, Clipboard, Config, Cursor, Notice, SourceState
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
-from latentcast.report import STAGES
 from latentcast.shared_buffer import SharedBuffer
 from latentcast.statistics import percentile
 from latentcast.vitals import LoopLag, resident_mb
@@ -61,13 +62,20 @@ class Viewer:
         measurement: Measurement,
         on_picture: Callable[[Picture], None],
         on_notice: Callable[[str], None],
+        patient: bool = False,
     ) -> None:
-        """Raises UserError when the URL is not one, or the profile cannot be used."""
+        """patient: a refusal is no end but a state, and the server is asked again; so is an error of the decoder.
+
+        Raises UserError when the URL is not one, or the profile cannot be used.
+        """
         self._settings = settings
         self._profile = Profile.of(settings)
         self._measurement = measurement
         self._on_picture = on_picture
         self._on_notice = on_notice
+        self._patient = patient
+        self.failure: UserError | None = None
+        """Why a patient viewer has shown nothing, as far as it knows."""
         self.endpoint = endpoint_of(settings.url, settings.stream)
         self.config: Config | None = None
         self.source: SourceState | None = None
@@ -80,7 +88,7 @@ class Viewer:
         self._ended: asyncio.Future[tuple[str, bool]] | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reason: str | None = "Starting the decoder"
+        self._explanation: Explanation | None = STARTING
         self._notice: str | None = None
         self._decoder_deaths = 0
         self._fatal: str | None = None
@@ -88,8 +96,7 @@ class Viewer:
         self._presented_at = 0.0
         self._weights_sha256 = self._profile.weights_sha256()
         self._recent: deque[PresentedFrame] = deque(maxlen=240)
-        self._rates: deque[tuple[float, int, int, int]] = deque(maxlen=30)
-        """(time, packets, bytes, packets expected) at each of the last few status requests."""
+        self._intake = Intake()
 
     async def run(self) -> None:
         """Watch until `stop`. Raises UserError when watching can never work."""
@@ -108,6 +115,12 @@ class Viewer:
         whep = WhepClient(self.endpoint, token=None if token is None else token.get_secret_value())
         try:
             await self._watch(whep)
+        except UserError as error:
+            if not self._patient:
+                raise
+            self.failure = error
+            self._say(Explanation("failed", capitalised(str(error).rstrip("."))))
+            await self._stop.wait()
         finally:
             for task in background:
                 task.cancel()
@@ -118,8 +131,15 @@ class Viewer:
 
     def stop(self) -> None:
         """End `run`. Any thread."""
-        if self._loop is not None and not self._loop.is_closed():
+        if self._loop is None:
+            self._stop.set()
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
+
+    def passed(self, picture: Picture, now_us: int) -> None:
+        """A picture came and is not shown: its tab is hidden, or paused. Any thread."""
+        self._presented_at = now_us / 1e6
+        self._explanation = self.failure = None
 
     def presented(self, picture: Picture, now_us: int) -> None:
         """The presenter shows a picture since `now_us` (monotonic). Any thread."""
@@ -136,8 +156,7 @@ class Viewer:
         )
         if record is not None:
             self._recent.append(record)
-        self._presented_at = now_us / 1e6
-        self._reason = None
+        self.passed(picture, now_us)
 
     def status(self) -> ViewStatus:
         """What the user should know now. Any thread."""
@@ -145,10 +164,17 @@ class Viewer:
         recent = [frame for frame in list(self._recent) if frame.presented_us / 1e6 > now - 1.0]
         latencies = sorted(frame.total_ms for frame in recent)
         receiver, config = self._receiver, self.config
-        bitrate, loss = self._rate(receiver, now)
+        bitrate, loss = self._intake.rate(receiver, now)
         clock = None if receiver is None else receiver.clock
+        why = self._explanation or self._why_still(receiver, now)
+        if why is not None and why.situation == "connecting" and receiver is not None and self._arithmetic is None:
+            # The connection waits for it as well.
+            why = STARTING
         return ViewStatus(
-            reason=self._reason or self._why_still(receiver, now),
+            reason=None if why is None else why.reason,
+            detail=None if why is None else why.detail_at(now),
+            situation="still" if why is None else why.situation,
+            source="" if self.source is None else self.source.kind,
             fps=float(len(recent)),
             bitrate_bps=bitrate,
             qp=recent[-1].qp if recent else None,
@@ -160,30 +186,16 @@ class Viewer:
             stream=self._settings.stream if config is None else config.stream,
         )
 
-    def _why_still(self, receiver: Receiver | None, now: float) -> str | None:
+    def _why_still(self, receiver: Receiver | None, now: float) -> Explanation | None:
         """Words for a picture that has not changed for a while; None while it does."""
         still_s = now - self._presented_at
         if receiver is None or self.config is None or still_s < max(STILL_S, 5 / self.config.fps):
             return None
         if self.source is not None and self.source.state != "live":
-            return _capitalised(self.source.reason or "the source has no picture")
+            return source(self.source)
         if receiver.waiting_for_intra:
-            return "Frames were lost. Waiting for an intra frame"
-        return f"No new picture for {still_s:.0f} s; the server is there"
-
-    def _rate(self, receiver: Receiver | None, now: float) -> tuple[float, float]:
-        """Bit/s and loss over about the last second of status requests."""
-        if receiver is None:
-            self._rates.clear()
-            return 0.0, 0.0
-        counts = receiver.counts
-        self._rates.append((now, counts.packets, counts.bytes, receiver.packets_expected))
-        while len(self._rates) > 2 and self._rates[1][0] < now - 1.0:
-            self._rates.popleft()
-        then, packets, size, expected = self._rates[0]
-        lost = 1 - (counts.packets - packets) / max(1, receiver.packets_expected - expected)
-        elapsed = now - then
-        return (8 * (counts.bytes - size) / elapsed if elapsed > 0 else 0.0), (max(0.0, lost) if elapsed > 0 else 0.0)
+            return Explanation("lost", "Frames were lost", "Waiting for an intra frame")
+        return Explanation("still", f"No new picture for {still_s:.0f} s", "The server is there")
 
     # -- connections
 
@@ -192,17 +204,21 @@ class Viewer:
         attempt = 0
         while not self._stop.is_set():
             attempt += 1
-            self._say(f"Connecting to {self.endpoint}" + (f" (try {attempt})" if attempt > 1 else ""))
+            if self._explanation is None or self._explanation.situation not in ("refused", "missing"):
+                self._say(connecting(self.endpoint, attempt))
+            refusal: Refusal | None = None
             try:
                 message, lived = await self._session(whep)
                 asked_s = None
             except Retry as error:
                 message, lived, asked_s = str(error), False, error.after_s
             except Refusal as error:
-                if not self._measurement.presented:
+                if not (self._measurement.presented or self._patient):
                     raise
-                # It worked before: the server may just be starting again with another stream.
-                message, lived, asked_s = str(error), False, None
+                # Where it worked before the server may just be starting again with another stream.
+                message, lived, asked_s, refusal = str(error), False, None, error
+                if not self._measurement.presented:
+                    self.failure = error
             if self._stop.is_set():
                 return
             if lived:
@@ -211,7 +227,12 @@ class Viewer:
             # What the server asks for holds for this once; a server that says nothing is left alone ever longer.
             pause = asked_s if asked_s is not None else delay * random.uniform(1.0, 1.2)
             delay = min(MAX_DELAY_S, 2 * delay)
-            self._say(f"{_capitalised(message.rstrip('.'))}. Trying again in {pause:.1f} s")
+            now = time.monotonic()
+            if refusal is None:
+                self._say(again(message, pause_s=pause, now=now))
+            else:
+                given = self._settings.token is not None
+                self._say(refused(refusal, token_given=given, pause_s=pause, now=now))
             await self._wait_stop(pause)
 
     async def _session(self, whep: WhepClient) -> tuple[str, bool]:
@@ -231,7 +252,7 @@ class Viewer:
             on_config=self._on_config,
             on_source=self._on_source,
             on_message=self._on_message,
-            on_trouble=lambda reason: self._say(_capitalised(reason)),
+            on_trouble=lambda reason: self._say(Explanation("failed", capitalised(reason.rstrip(".")))),
             on_end=lambda message, fatal: _set(ended, (message, fatal)),
         )
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -246,7 +267,7 @@ class Viewer:
                 await receiver.leave()
                 return "stopped", True
             message, fatal = ended.result()
-            self._say(_capitalised(message))
+            self._say(Explanation("gone", capitalised(message.rstrip("."))))
             if fatal:
                 raise UserError(message)
             return message, receiver.config is not None
@@ -274,16 +295,16 @@ class Viewer:
 
     def _on_config(self, config: Config) -> None:
         self.config = config
-        self._say(f"Connected to {config.stream}, {config.width}x{config.height}. Waiting for the first frame")
+        self._say(connected(config.stream, (config.width, config.height)))
 
-    def _on_source(self, source: SourceState) -> None:
-        self.source = source
-        if source.state != "live":
-            self._say(_capitalised(source.reason or "the source has no picture"))
+    def _on_source(self, state: SourceState) -> None:
+        self.source = state
+        if state.state != "live":
+            self._say(source(state))
 
     def _on_message(self, message: AudioClock | Cursor | Clipboard | Notice) -> None:
         if isinstance(message, Notice):
-            self._on_notice(_capitalised(message.message))
+            self._on_notice(capitalised(message.message))
 
     async def _wait_stop(self, seconds: float) -> None:
         try:
@@ -292,9 +313,10 @@ class Viewer:
         except TimeoutError:
             pass
 
-    def _say(self, text: str) -> None:
+    def _say(self, why: Explanation) -> None:
         """State for the window, and one line for the terminal when it is news."""
-        self._reason = text
+        self._explanation = why
+        text = why.line or why.reason
         if text != self._notice:
             self._notice = text
             self._on_notice(text)
@@ -330,7 +352,8 @@ class Viewer:
         if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
             self._give_up(reason if self._worker.refused else f"the decoder keeps failing: {reason}")
             return
-        self._say(f"{_capitalised(reason)} It is started again")
+        line = f"{capitalised(reason)} It is started again"
+        self._say(Explanation("starting", capitalised(reason.rstrip(".")), "It is started again", line))
         try:
             self._worker.start()
         except OSError as error:
@@ -353,35 +376,10 @@ class Viewer:
                 server_mb=None if stats is None else stats.memory_mb,
             )
             if receiver is not None:
-                receiver.send(self._seen(receiver))
-
-    def _seen(self, receiver: Receiver) -> control.Viewer:
-        """What this viewer saw in the last second, for the server's dashboard."""
-        now = time.monotonic()
-        recent = [frame for frame in list(self._recent) if frame.presented_us / 1e6 > now - 1.0]
-        totals = sorted(frame.total_ms for frame in recent)
-        stages = {
-            name: round(percentile(sorted(frame.stages_ms[i] for frame in recent), 0.5), 3)
-            for i, name in enumerate(STAGES if recent else ())
-        }
-        clock = receiver.clock
-        return control.Viewer(
-            fps=float(len(recent)),
-            presented=self._measurement.presented,
-            lost=receiver.counts.lost,
-            latency_p50_ms=round(percentile(totals, 0.5), 3) if totals else None,
-            latency_p95_ms=round(percentile(totals, 0.95), 3) if totals else None,
-            stages_ms=stages,
-            clock_error_ms=None if clock.error_us is None else clock.error_us / 1e3,
-            rtt_ms=None if clock.rtt_us is None else clock.rtt_us / 1e3,
-        )
+                presented = self._measurement.presented
+                receiver.send(last_second(list(self._recent), receiver, presented=presented, now=time.monotonic()))
 
 
 def _set(future: asyncio.Future[tuple[str, bool]], value: tuple[str, bool]) -> None:
     if not future.done():
         future.set_result(value)
-
-
-def _capitalised(sentence: str) -> str:
-    """With a capital first letter, unless an address comes first."""
-    return sentence if "://" in sentence.split(" ", 1)[0] else sentence[:1].upper() + sentence[1:]

@@ -29,7 +29,11 @@ class Retry(PeerError):
 
 
 class Refusal(UserError):
-    """The server answered, and the answer is no: an unknown stream, a wrong token."""
+    """The server answered, and the answer is no: an unknown stream, a wrong token. status: HTTP's."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ class WhepClient:
                 reason = " ".join(body.split())[:_MAX_REASON] or response.reason or "no reason given"
                 if response.status in (429, 500, 502, 503, 504):
                     raise Retry(f"{self._server} says: {reason}", after_s=_seconds(response.headers.get("Retry-After")))
-                raise Refusal(f"{self._server} refused the session ({response.status}): {reason}")
+                raise Refusal(
+                    f"{self._server} refused the session ({response.status}): {reason}", status=response.status
+                )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Retry(f"no server answers at {self._server} ({_cause(error)})") from error
 

@@ -130,7 +130,19 @@ def serve(
 @app.command()
 def view(
     url: Annotated[str | None, typer.Argument(help="Server, or WHEP endpoint of a stream.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Stream to watch.")] = None,
+    stream: Annotated[
+        list[str] | None, typer.Option("--stream", help="Stream to watch; may be repeated, `all` takes all there are.")
+    ] = None,
+    windows: Annotated[bool | None, typer.Option("--windows", help="A window for each stream, not tabs.")] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sink",
+            metavar="SINK",
+            help="Pictures go there as well: FILE.mp4, FILE.mkv, DIR/name_%05d.png, virtualcam[:DEVICE], or - (y4m); "
+            "may be repeated.",
+        ),
+    ] = None,
     headless: Annotated[bool | None, typer.Option("--headless", help="No window.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop so long after the first picture.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and pictures there.")] = None,
@@ -145,11 +157,16 @@ def view(
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Watch a stream. Keys: i numbers, f full screen, s screenshot, q quit."""
+    """Watch streams. Keys of the window: h lists them."""
     _log(verbose)
+    several = stream is not None and (len(stream) > 1 or stream == ["all"])
     flags = {
         "url": url,
-        "stream": stream,
+        "stream": stream[0] if stream and not several else None,
+        # One named here replaces several named in the file.
+        "streams": None if stream is None else tuple(stream) if several else (),
+        "windows": windows,
+        "sinks": tuple(sink) if sink else None,
         "headless": headless,
         "seconds": seconds,
         "report": report,
@@ -164,9 +181,9 @@ def view(
     }
     settings = load_settings(section="view", flags=flags, file=config).view
     client = _module("client.view")
-    result = client.view(settings, notice=lambda text: typer.echo(text, err=True))
-    if result is not None:
-        _module("latentcast.summary").print_summary(result, folder=settings.report)
+    for result, folder in client.view(settings, notice=lambda text: typer.echo(text, err=True)):
+        # Raw video has standard output to itself.
+        _module("latentcast.summary").print_summary(result, folder=folder, to_stderr="-" in settings.sinks)
 
 
 @app.command()

@@ -112,10 +112,18 @@ class ViewSettings(CodecSettings):
     """Server, or the WHEP endpoint of one stream."""
     stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = DEFAULT_STREAM
     """Stream to watch, unless the URL names one."""
+    streams: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...] = ()
+    """Several streams of the server, instead of `stream`; `all`, alone, takes all there are."""
     token: SecretStr | None = None
     """Sent as `Authorization: Bearer`."""
     headless: bool = False
     """Decode and measure without a window."""
+    windows: bool = False
+    """A window for each of several streams, instead of tabs in one."""
+    scale: Annotated[float, Field(ge=0.5, le=4)] | None = None
+    """Size of text in the window, 2 on most HiDPI screens. Default: what the desktop says."""
+    sinks: tuple[str, ...] = ()
+    """Where pictures go as well: `FILE.mp4`, `FILE.mkv`, `DIR/name_%05d.png`, `virtualcam[:DEVICE]`, `-` (raw y4m)."""
     seconds: Annotated[float, Field(gt=0)] | None = None
     """Stop so long after the first picture."""
     report: Path | None = None
@@ -185,7 +193,7 @@ def _in_words(error: ValidationError) -> str:
     name, seen, limits = ".".join(path), first["input"], first.get("ctx", {})
     if first["type"] == "extra_forbidden":
         return f"there is no setting {name}; `latentcast {path[0]} --help` lists those there are."
-    if path[-1] == "stream":
+    if path[-1] == "stream" or "streams" in path:
         return f"the setting {name} is {seen!r}; use 1 to 64 letters, digits, dots, dashes and underscores."
     if "size" in path:
         return (

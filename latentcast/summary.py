@@ -56,9 +56,9 @@ def summary_table(report: Report) -> Table:
     return table
 
 
-def print_summary(report: Report, *, folder: Path | None) -> None:
+def print_summary(report: Report, *, folder: Path | None, to_stderr: bool = False) -> None:
     """The table, and where the files are."""
-    console = Console()
+    console = Console(stderr=to_stderr)
     console.print(summary_table(report))
     if folder is not None:
         names = [path for path in ("report.json", "latency.png", "still.png", "frames.csv") if (folder / path).exists()]

@@ -58,6 +58,7 @@ class VideoFileSink:
         self._last: tuple[av.VideoFrame, int] | None = None
         """The newest frame, and when it was (last) written."""
         self._start_us = 0
+        self._opened = False
 
     @property
     def place(self) -> str:
@@ -68,7 +69,7 @@ class VideoFileSink:
     def size_bytes(self) -> int | None:
         """Bytes on disk."""
         try:
-            return self.path.stat().st_size if self._track is not None else 0
+            return self.path.stat().st_size if self._opened else 0
         except OSError:
             return 0
 
@@ -80,6 +81,7 @@ class VideoFileSink:
             self.path = free_path(self._wanted)
             # Nobody else takes the name from here on.
             self.path.open("xb").close()
+            self._opened = True
             self._container = av.open(os.fspath(self.path), "w", format=muxer, options=dict(options))
             coder = {**_CODER, "g": str(max(1, round(KEY_INTERVAL_S * video.fps)))}
             self._track = H264Track(

@@ -8,7 +8,6 @@ from client.overlay import (
     Lettering,
     balance_text,
     paint_panel,
-    paint_reason,
     paint_toast,
     panel_rows,
     text_size_px,
@@ -69,7 +68,7 @@ def test_the_panel_keeps_its_width_while_numbers_change() -> None:
 )
 def test_everything_fits_every_window_and_stays_legible(window: tuple[int, int]) -> None:
     reason = "Connecting to http://a-long-host-name.example:8080/v1/streams/camera/whep (try 3, next in 2 s)"
-    for surface in (paint_panel(PLAYING, window), paint_reason(reason, window), paint_toast(reason, window)):
+    for surface in (paint_panel(PLAYING, window), paint_toast(reason, window)):
         assert surface.get_width() <= window[0]
     assert paint_panel(PLAYING, window).get_height() <= window[1]
     assert text_size_px(window) >= 16

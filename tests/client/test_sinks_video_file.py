@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from recording_process import INTERVAL_US, PICTURES, STALL_US, level
 
 from client.sinks.base import VideoFormat
 from client.sinks.video_file import VideoFileSink
 from latentcast.errors import UserError
+from tests.client.recording_process import INTERVAL_US, PICTURES, STALL_US, level
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -51,6 +51,7 @@ def test_pictures_keep_the_times_at_which_they_were_seen(tmp_path: Path, suffix:
     for index, at_us in enumerate(seen_us):
         sink.write(planes(50 * index), 7_000_000 + at_us)
     sink.close(7_000_000 + 1_500_000)
+    assert sink.size_bytes == (tmp_path / f"out{suffix}").stat().st_size
     frames = played(tmp_path / f"out{suffix}")
     assert [time for time, _ in frames] == pytest.approx([*(us / 1e6 for us in seen_us), 1.5], abs=0.001)
     assert [shown for _, shown in frames] == pytest.approx([0, 50, 100, 150, 200, 200], abs=3)

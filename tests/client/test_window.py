@@ -1,4 +1,4 @@
-"""The window, driven as its user drives it: real key events, SDL's dummy display, a clock that stands still."""
+"""The window: pictures, states, keys and displays, on SDL's dummy display and on a real one."""
 
 import os
 import shutil
@@ -13,120 +13,45 @@ import pygame
 import pytest
 from numpy.typing import NDArray
 
+from client.display import display_available
 from client.fit import letterbox
 from client.picture import Picture, PictureMailbox
 from client.status import ViewStatus
-from client.timeline import Timeline
-from client.window import Window, display_available
+from client.window import Window
 from latentcast.errors import UserError
-
-GREY = 160
-BARS = (14, 16, 20)
-SIZE = (640, 360)
-PLAYING = ViewStatus(fps=29.9, bitrate_bps=412_000, qp=31, size=SIZE, stream="camera")
-
-
-def grey(frame_id: int = 0, *, size: tuple[int, int] = SIZE, level: int = GREY) -> Picture:
-    planes = np.full((3, size[1], size[0]), 128, np.uint8)
-    planes[0] = level
-    return Picture(frame_id=frame_id, planes=planes, timeline=Timeline(*range(7)), qp=31, intra=frame_id == 0)
-
-
-def press(key: int, *, mod: int = 0) -> None:
-    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, mod=mod))
-
-
-class Viewer:
-    """A window on its dummy display, and what it was shown and said."""
-
-    def __init__(self, folder: Path, *, size: tuple[int, int] = SIZE, panel: bool = False) -> None:
-        self.now_us = 1_000_000
-        self.folder = folder
-        self.mailbox = PictureMailbox()
-        self.stop = threading.Event()
-        self.status: Callable[[], ViewStatus] = lambda: PLAYING
-        self.presented: list[tuple[int, int]] = []
-        self.pages: list[NDArray[np.uint8]] = []
-        self.window = Window(title="test", size=size, panel=panel, clock_us=lambda: self.now_us)
-
-    def seen(self) -> NDArray[np.uint8]:
-        """What the window shows, (height, width, 3)."""
-        return pygame.surfarray.array3d(self.window.contents()).swapaxes(0, 1)
-
-    def shoot(self) -> None:
-        """Keep what the window shows; a step."""
-        self.pages.append(self.seen())
-
-    def play(self, *steps: Callable[[], object], pictures: Callable[[int], Picture] = grey) -> None:
-        """Show picture 0, take step 0, show picture 1, take step 1 and so on, then stop.
-
-        What a step does to the window has happened by the time of the next step.
-        """
-        pending = list(steps)
-
-        def on_presented(picture: Picture, now_us: int) -> None:
-            self.presented.append((picture.frame_id, now_us))
-            pending.pop(0)()
-            if pending:
-                self.mailbox.put(pictures(picture.frame_id + 1))
-            else:
-                self.stop.set()
-
-        self.mailbox.put(pictures(0))
-        self.run(on_presented)
-
-    def wait(self, *steps: Callable[[], object]) -> None:
-        """Run without pictures: a step each time the window asks for its status, half a second apart, then stop."""
-        pending, status = list(steps), self.status
-
-        def asked() -> ViewStatus:
-            self.now_us += 500_000
-            if pending:
-                pending.pop(0)()
-            else:
-                self.stop.set()
-            return status()
-
-        self.status = asked
-        self.run(lambda picture, now_us: None)
-
-    def run(self, on_presented: Callable[[Picture, int], None]) -> None:
-        self.window.run(self.mailbox, lambda: self.status(), on_presented, self.stop, snapshot_dir=self.folder)
+from tests.client.watched_window import BARS, GREY, PLAYING, SIZE, Viewer, grey, nothing, press
 
 
 class CountedStop(threading.Event):
-    """Is set after three waits or two drawings, and fails the test when the loop turns without either."""
+    """Is set after two drawings, and fails the test when the loop turns without waiting for anything."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rounds = self.waits = self.drawings = 0
+        self.rounds = self.drawings = 0
 
     def is_set(self) -> bool:
         self.rounds += 1
         assert self.rounds < 20, "the loop goes on"
-        return self.waits >= 3 or self.drawings >= 2
+        return self.drawings >= 2
+
+
+class CountedBell(threading.Event):
+    """Counts how often the loop slept until its time was up, and ends it after three times."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self.sleeps = 0
+        self.stop = stop
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout
-        self.waits += 1
+        if self.is_set():
+            return True
+        self.sleeps += 1
+        if self.sleeps == 3:
+            self.stop.set()
+        assert self.sleeps <= 3
         return False
-
-
-@pytest.fixture
-def dummy_display(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    yield
-    pygame.display.quit()
-
-
-@pytest.fixture
-def viewer(tmp_path: Path, dummy_display: None) -> Iterator[Viewer]:
-    viewer = Viewer(tmp_path / "snapshots")
-    yield viewer
-    viewer.window.close()
-
-
-def nothing() -> None: ...
 
 
 def test_every_picture_is_reported_once_at_the_time_of_its_flip(viewer: Viewer) -> None:
@@ -318,10 +243,10 @@ def test_a_graphics_driver_that_restarts_costs_no_picture(viewer: Viewer) -> Non
 
 
 def test_a_closed_mailbox_keeps_the_window_open_without_spinning(viewer: Viewer) -> None:
-    viewer.stop = stop = CountedStop()
+    viewer.bell = bell = CountedBell(viewer.stop)
     viewer.mailbox.close()
     viewer.run(lambda picture, now_us: None)
-    assert stop.waits == 3
+    assert bell.sleeps == 3
 
 
 @pytest.mark.parametrize("event", [pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED])
@@ -356,7 +281,7 @@ def test_no_display_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     unset_displays(monkeypatch)
     assert display_available() == "no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
     with pytest.raises(UserError, match="cannot open a window: no display: neither DISPLAY"):
-        Window(title="", size=SIZE)
+        Window([], size=SIZE, folder=Path())
 
 
 def test_a_display_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,9 +334,16 @@ def test_on_a_real_display(x_display: str, tmp_path: Path) -> None:
     assert display_available() is None
     viewer = Viewer(tmp_path)
     assert pygame.display.get_driver() == "x11"
-    viewer.play(nothing, viewer.shoot)
+    on_top: list[bool] = []
+
+    def press_t() -> None:
+        on_top.append(viewer.window._window.always_on_top)
+        press(pygame.K_t)
+
+    viewer.play(press_t, press_t, viewer.shoot)
+    assert on_top == [False, True]
     assert np.abs(viewer.pages[0][20:200, 20:-20].astype(int) - GREY).max() <= 1
-    assert len(viewer.presented) == 2
+    assert len(viewer.presented) == 3
 
 
 def test_the_newest_picture_wins_and_the_rest_are_counted() -> None:
