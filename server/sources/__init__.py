@@ -1,19 +1,37 @@
-"""Sources of frames by name: the test pattern, a screen, a publisher over WHIP, or video files played in turn."""
+"""Sources of frames by name: one small file for each kind, imported when it is used."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from latentcast.errors import UserError
-from server.sources.base import Source, SourceClosed
+from server.sources.base import Source, SourceClosed, SourceLost
 from server.sources.file import FileSource
 from server.sources.pattern import PatternSource
-from server.sources.screen_target import SCREEN
+from server.sources.spec import (
+    PATTERN,
+    FileSpec,
+    PatternSpec,
+    ScreenSpec,
+    SourceSpec,
+    UrlSpec,
+    WebcamSpec,
+    mask_spec,
+    parse_sources,
+)
 from server.sources.whip import WHIP, WhipSource
 
-__all__ = ["PATTERN", "WHIP", "FileSource", "PatternSource", "Source", "SourceClosed", "WhipSource", "open_source"]
-
-PATTERN = "pattern"
-"""The name of the test pattern. A file of that name can be given as ./pattern."""
+__all__ = [
+    "PATTERN",
+    "WHIP",
+    "FileSource",
+    "PatternSource",
+    "Source",
+    "SourceClosed",
+    "SourceLost",
+    "SourceSpec",
+    "WhipSource",
+    "mask_spec",
+    "open_source",
+    "parse_sources",
+]
 
 _PATTERN_SIZE = (640, 360)
 _PATTERN_FPS = 30.0
@@ -21,27 +39,28 @@ _PATTERN_FPS = 30.0
 
 
 def open_source(specs: Sequence[str], *, size: tuple[int, int] | None = None, fps: float | None = None) -> Source:
-    """Open `["pattern"]`, `["whip"]`, `["screen"]` or a part of it (`screen_target`), or video files, played in turn
-    and looped.
+    """Open what `specs` name (`server.sources.spec`): one source of any kind, or files played in turn and round again.
 
-    `size` is (width, height); without it files keep the first one's, a screen its own, pattern and WHIP are 640x360.
-    Without `fps` files keep their own pace, the others run at 30. Raises UserError for names that are neither, what
-    cannot be read or captured, and sizes and rates out of range.
+    `size` is (width, height); without it files keep the first one's, cameras and network streams theirs, the screen
+    its own, and everything else is 640x360. Without `fps` they keep their own pace, or run at 30. May block for some
+    seconds, until a camera or a server shows its first picture. Raises UserError for names that are not understood,
+    files that cannot be read, and sizes and rates out of range; what is merely not there yet is waited for.
     """
-    if not specs:
-        raise UserError(f"no source was given, expected {PATTERN!r} or the names of video files: name at least one")
-    if PATTERN in specs:
-        if len(specs) > 1:
-            raise UserError(f"{PATTERN!r} was given among other sources, expected it alone: leave the others out")
+    spec = parse_sources(specs)
+    if isinstance(spec, PatternSpec):
         return PatternSource(size=size or _PATTERN_SIZE, fps=_PATTERN_FPS if fps is None else fps)
-    if specs[0].split(":", 1)[0] == SCREEN:
+    if isinstance(spec, FileSpec):
+        return FileSource(spec.paths, size=size, fps=fps)
+    if isinstance(spec, UrlSpec):
+        from server.sources.url import open_url
+
+        return open_url(spec.url, size=size, fps=fps)
+    if isinstance(spec, WebcamSpec):
+        from server.sources.webcam import open_webcam
+
+        return open_webcam(spec, size=size, fps=fps)
+    if isinstance(spec, ScreenSpec):
         from server.sources.screen import ScreenSource
 
-        if len(specs) > 1:
-            raise UserError(f"{specs[0]!r} was given among other sources, expected it alone: leave the others out")
         return ScreenSource(specs[0], size=size, fps=fps)
-    if WHIP in specs:
-        if len(specs) > 1:
-            raise UserError(f"{WHIP!r} was given among other sources, expected it alone: leave the others out")
-        return WhipSource(size=size, fps=fps)
-    return FileSource([Path(spec) for spec in specs], size=size, fps=fps)
+    return WhipSource(size=size, fps=fps)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.colour import Rectangle, ToPlanes, fit_rectangle, paint_border
+from latentcast.errors import UserError
 from server.audio import AudioFeed
 from server.sources.base import SourceClosed, SourceLost, check_picture, check_planes, monotonic_us
 
@@ -170,7 +171,11 @@ class LiveSource:
             self.skipped += 1
         x, y, w, h = rectangle = _rectangle(timed, self._size)
         paint_border(planes, rectangle)
-        self._to_planes(timed.frame, width=w, height=h, out=planes[:, y : y + h, x : x + w])
+        try:
+            self._to_planes(timed.frame, width=w, height=h, out=planes[:, y : y + h, x : x + w])
+        except UserError as error:
+            # Of a sender that may send something else next time.
+            raise SourceLost(str(error)) from error
         return timed.captured_us
 
     def interrupt(self) -> None:
