@@ -1,4 +1,4 @@
-"""The command line: `latentcast serve | view | demo | encode | decode | conformance | bench | doctor`.
+"""The command line: `latentcast serve | view | demo | sources | encode | decode | conformance | bench | doctor`.
 
 Errors that the user can do something about end in one sentence on stderr and exit code 2. Every command imports what it
 runs when it runs, so that none waits for the libraries of another.
@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import logging
 import sys
+from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +64,8 @@ def _precision(text: str | None) -> str:
 @app.command()
 def serve(
     source: Annotated[
-        list[str] | None, typer.Option("--source", "-s", help="`pattern` or a video file; may be repeated.")
+        list[str] | None,
+        typer.Option("--source", "-s", help="pattern, webcam, screen, whip, a URL or a file; files may be repeated."),
     ] = None,
     size: SizeOption = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second.")] = None,
@@ -317,6 +319,16 @@ def conformance(
     _module("codec.profiles").need_torch("conformance")
     run = _module("bench.conformance").run
     raise typer.Exit(run(folder=folder, weights_image=weights_image, weights_video=weights_video))
+
+
+@app.command()
+def sources(
+    json: Annotated[bool, typer.Option("--json", help="As JSON, with every format, size and rate.")] = False,
+) -> None:
+    """List what this machine can stream: cameras, screens and windows, kinds of URLs."""
+    listing = _module("server.sources.listing")
+    found = listing.list_sources()
+    typer.echo(to_json(found.as_json(), indent=2) if json else listing.as_text(found))
 
 
 @app.command()

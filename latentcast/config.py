@@ -59,7 +59,7 @@ class ServeSettings(CodecSettings):
     stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = DEFAULT_STREAM
     """Name of the stream."""
     source: tuple[str, ...] = ("pattern",)
-    """`pattern`, or one or more video files played in turn and looped."""
+    """`pattern`, `webcam`, `screen`, `whip`, a URL, or video files played in turn and looped (docs/sources.md)."""
     size: tuple[int, int] | None = None
     """Width and height of the coded picture; the source is fitted into it. Default: the source's own."""
     fps: Annotated[float, Field(gt=0, le=240)] | None = None

@@ -21,7 +21,7 @@ from latentcast.config import ServeSettings
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.vitals import LoopLag
-from server import metrics
+from server import metrics, source_routes
 from server.access import rights
 from server.dashboard.routes import Dashboard
 from server.stream import LAST_WORDS_S, Stream
@@ -65,6 +65,7 @@ class Application:
         routes.add_get("/metrics", self._metrics)
         dashboard.add_to(self.web)
         whip.add_routes(routes, settings, self.publishers)
+        source_routes.add_routes(routes, settings)
         self.web.on_shutdown.append(self._close_publishers)
 
     async def _close_publishers(self, _: web.Application) -> None:

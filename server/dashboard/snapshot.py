@@ -25,6 +25,7 @@ from server.dashboard.model import (
 )
 from server.rendition import CodedFrame, Rendition
 from server.session import ViewerSession
+from server.sources import mask_spec
 from server.stream import Stream
 from server.whip.publisher import Publisher
 
@@ -108,7 +109,7 @@ class SnapshotBuilder:
         return StreamState(
             name=stream.name,
             kind=stream.source_status.kind,
-            source=_CREDENTIALS.sub("…@", ", ".join(stream.spec)),
+            source=", ".join(mask_spec(spec) for spec in stream.spec),
             state=state,
             reason=_CREDENTIALS.sub("…@", reason),
             width=stream.width,

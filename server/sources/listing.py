@@ -10,7 +10,6 @@ Asking takes some milliseconds for each camera and opens the display: off the ev
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,8 +19,9 @@ from latentcast.errors import LatentcastError
 from server.sources import v4l2
 from server.sources.camera_mode import INPUT_FORMATS
 from server.sources.protocols import NAMES, has_protocol
-from server.sources.spec import PATTERN, WEBCAM, WHIP
+from server.sources.spec import PATTERN, WEBCAM
 from server.sources.webcam import in_words
+from server.sources.whip import WHIP
 
 _EXAMPLES = {
     "rtsp": "rtsp://camera.example/stream1",
@@ -93,9 +93,9 @@ def list_sources(*, platform: str = sys.platform) -> SourceListing:
     return SourceListing(cameras=cameras, screens=screens, protocols=protocols, notes=notes)
 
 
-def _linux_cameras(ask: Callable[[], list[v4l2.Camera]] = v4l2.cameras) -> tuple[tuple[CameraEntry, ...], str | None]:
+def _linux_cameras() -> tuple[tuple[CameraEntry, ...], str | None]:
     entries = []
-    for camera in ask():
+    for camera in v4l2.cameras():
         problem = None
         if camera.problem is not None:
             problem = in_words(OSError(camera.problem, ""), f"the camera {camera.path}", "linux")

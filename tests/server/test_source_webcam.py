@@ -78,7 +78,7 @@ class Unplugged:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def demux(self, stream: object) -> Iterator[av.Packet]:
+    def demux(self, stream: object) -> Iterator[Any]:
         for number, packet in enumerate(self._container.demux(stream)):
             if number == self._after:
                 raise av.error.OSError(errno.ENODEV, "No such device")
