@@ -29,6 +29,7 @@ from latentcast.control import (
 )
 from latentcast.control import Clipboard as ClipboardMessage
 from latentcast.report import Percentiles
+from server.audio_broadcast import AUDIO_BPS, AudioBroadcast, AudioListener
 from transport.sender import MediaSender
 from transport.serial import serial_distance
 from transport.webrtc import Peer
@@ -63,10 +64,11 @@ class ViewerSession:
     """All methods belong to the event loop's thread.
 
     sender: this viewer's transport. arithmetic: the encoder's; exact: only a viewer that computes the same can decode
-    (codec.arithmetic). may_drive: its token allows remote input. config(session) gives the stream config as the viewer
-    gets it now, source(session) what the source is doing, vitals(session) the counts of what it watches;
-    on_live(session) is called when it has been accepted; on_remote(session, message) for what it does to the desktop
-    that it watches, whether it may or not; on_closed(session) once.
+    (codec.arithmetic). may_drive: its token allows remote input. audio: the stream's sound, if it has any.
+    config(session) gives the stream config as the viewer gets it now, source(session) what the source is doing,
+    vitals(session) the counts of what it watches; on_live(session) is called when it has been accepted;
+    on_remote(session, message) for what it does to the desktop that it watches, whether it may or not;
+    on_closed(session) once.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class ViewerSession:
         arithmetic: Arithmetic,
         exact: bool,
         may_drive: bool = False,
+        audio: AudioBroadcast | None = None,
         config: Callable[["ViewerSession"], Config],
         source: Callable[["ViewerSession"], SourceState],
         vitals: Callable[["ViewerSession"], StreamVitals],
@@ -114,6 +117,11 @@ class ViewerSession:
             on_control=self._on_control,
             on_feedback=self._on_feedback,
         )
+        self._audio = audio
+        self._listener = AudioListener(
+            send=self._peer.send_audio, rtp_of=self._peer.audio_rtp, announce=lambda clock: self.send(clock)
+        )
+        self._max_bps = 0.0
         self._created = self._heard = time.monotonic()
         self._unparsed = 0
         self._left: float | None = None
@@ -131,9 +139,17 @@ class ViewerSession:
 
     async def answer(self, offer: str) -> str:
         """The SDP answer to a viewer's offer. Raises ValueError for an offer that cannot be used."""
-        answer = await self._peer.answer(offer)
+        answer = await self._peer.answer(offer, audio=self._audio is not None)
+        self.limit(self._max_bps)
         self._ticker = self._loop.create_task(self._tick(), name=f"session {self.id[:6]}")
         return answer
+
+    def limit(self, max_bps: float) -> None:
+        """Upper limit of the rate to this viewer, bit/s. Sound comes out of it, and never takes more than half."""
+        self._max_bps = max_bps
+        if max_bps:
+            sound_bps = min(AUDIO_BPS, max_bps / 2) if self._peer.sends_audio else 0
+            self.sender.estimator.limit(max_bps - sound_bps)
 
     @property
     def malformed(self) -> int:
@@ -195,6 +211,8 @@ class ViewerSession:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
+        if self._audio is not None:
+            self._audio.remove(self._listener)
         self._on_closed(self)
         await self._peer.close()
 
@@ -263,6 +281,8 @@ class ViewerSession:
                 log.info(
                     "session %s: it computes otherwise: every %dth frame is intra", self.id[:6], self.intra_interval
                 )
+            if self._audio is not None and hello.audio and self._peer.sends_audio:
+                self._audio.add(self._listener)
             self._heard = time.monotonic()
             self._on_live(self)
 

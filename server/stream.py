@@ -19,6 +19,7 @@ from latentcast.capture_ring import CaptureRing
 from latentcast.config import ServeSettings
 from latentcast.control import MAX_ERROR_CHARACTERS, Config, SourceState
 from latentcast.vitals import LoopLag, resident_mb
+from server.audio_broadcast import AudioBroadcast
 from server.capture import Capture
 from server.frame_slots import FrameSlots
 from server.rendition import Rendition
@@ -60,6 +61,7 @@ class Stream:
         self._sizes = rendition_sizes((self.width, self.height), settings.renditions)
         self._slots = FrameSlots(width=self.width, height=self.height, holders=len(self._sizes))
         self._loop = asyncio.get_running_loop()
+        self._audio = None if source.audio is None else AudioBroadcast(source.audio)
         self.renditions = [self._make_rendition(0)]
         """The best first; those after it as far as they were ever needed."""
         self._planner = RenditionPlanner(len(self._sizes))
@@ -123,6 +125,8 @@ class Stream:
             await asyncio.wait([self._planning])
         await asyncio.gather(*(session.close() for session in list(self.sessions.values())))
         await asyncio.gather(*(rendition.stop() for rendition in self.renditions))
+        if self._audio is not None:
+            await self._audio.stop()
         if self._capture is not None:
             await self._loop.run_in_executor(None, self._capture.stop)
         self._slots.close()
@@ -146,12 +150,14 @@ class Stream:
             arithmetic=arithmetic,
             exact=self._profile.exact,
             may_drive=may_drive,
+            audio=self._audio,
             config=self._config,
             source=self._source_state,
             vitals=self._vitals,
             on_live=self._on_live,
             on_closed=self._forget,
         )
+        session.limit(self.max_bitrate)
         self.sessions[session.id] = session
         self.renditions[0].sessions.append(session)
         return session
@@ -176,7 +182,7 @@ class Stream:
         """Limit the rate to every viewer, present and to come, bit/s."""
         self.max_bitrate = bps
         for session in self.sessions.values():
-            session.sender.estimator.limit(bps)
+            session.limit(bps)
 
     def _source_state(self, session: ViewerSession) -> SourceState:
         status = self.source_status

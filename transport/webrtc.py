@@ -4,6 +4,7 @@
         control    reliable, ordered          JSON text
         media      unordered, no retransmits  server -> client
         feedback   unordered, no retransmits  client -> server
+    and, where both ends want it, an Opus track from server to client on the same transport (`webrtc_audio.py`)
     RealtimeSctp: the SCTP association made fit for live media
 
 The viewer offers and creates the channels; the server answers (WHEP). Text and bytes go in by `send_*`, come out by the
@@ -19,6 +20,7 @@ from typing import Any
 
 import aioice.ice
 from aiortc import (
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
     RTCIceServer,
@@ -27,6 +29,8 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
+
+from transport.webrtc_audio import OnPacket, OpusReceiver, OpusTrack, prefer_opus
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +188,9 @@ class Peer:
     ) -> None:
         # An explicit list, also an empty one: aiortc's default is a public STUN server.
         servers = [RTCIceServer(urls=url) for url in ice_servers]
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        # One transport from the start: else each section would gather candidates of its own, only to drop them.
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._audio: OpusTrack | None = None
         self._channels: dict[str, RTCDataChannel] = {}
         self._on_open = on_open
         self._on_closed = on_closed
@@ -202,8 +208,15 @@ class Peer:
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._adopt)
 
-    async def offer(self) -> str:
-        """Create the channels; returns the SDP offer with all candidates."""
+    async def offer(self, *, on_audio: OnPacket | None = None) -> str:
+        """Create the channels; returns the SDP offer with all candidates.
+
+        on_audio: ask for the audio track, and get its packets: (sequence number, RTP time stamp, Opus payload).
+        """
+        if on_audio is not None:
+            transceiver = self._pc.addTransceiver("audio", direction="recvonly")
+            prefer_opus(transceiver)
+            OpusReceiver.install(transceiver.receiver, on_audio)
         self._adopt(self._pc.createDataChannel("control"))
         for label in ("media", "feedback"):
             self._adopt(self._pc.createDataChannel(label, ordered=False, maxRetransmits=0))
@@ -216,12 +229,16 @@ class Peer:
         """Take the other end's answer. Raises ValueError when it is not one."""
         await self._describe(answer, "answer")
 
-    async def answer(self, offer: str) -> str:
-        """Take an offer; returns the answer with all candidates. Raises ValueError when it offers no data channel."""
+    async def answer(self, offer: str, *, audio: bool = False) -> str:
+        """Take an offer; returns the answer with all candidates. Raises ValueError when it offers no data channel.
+
+        audio: send an audio track, if the offer asks for one; `sends_audio` then says so.
+        """
         await self._describe(offer, "offer")
         if self._pc.sctp is None:
             raise ValueError("the offer has no data channel (m=application)")
         RealtimeSctp.install(self._pc.sctp)
+        self._answer_tracks(audio)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         return self._pc.localDescription.sdp
 
@@ -236,6 +253,20 @@ class Peer:
     def send_feedback(self, data: bytes) -> bool:
         """Send once. False, and counted, when it could not be taken at once."""
         return self._send("feedback", data, MAX_BUFFERED_BYTES)
+
+    @property
+    def sends_audio(self) -> bool:
+        """The other end has asked for an audio track and gets it."""
+        return self._audio is not None
+
+    def send_audio(self, payload: bytes, timestamp: int) -> None:
+        """Send an Opus frame once. timestamp: number of its first sample at 48 kHz, on any line that only grows."""
+        if self._audio is not None and self._opened and not self._closed:
+            self._audio.push(payload, timestamp)
+
+    def audio_rtp(self, timestamp: int) -> int | None:
+        """`timestamp` as the other end sees it in RTP; None before the first frame has left."""
+        return None if self._audio is None else self._audio.rtp_of(timestamp)
 
     def set_window(self, *, target_bps: float, feedback_alive: bool) -> None:
         """Let the SCTP window follow our rate controller; nearly close it while feedback is missing."""
@@ -267,6 +298,19 @@ class Peer:
             self.refused += 1
             return False
         return True
+
+    def _answer_tracks(self, audio: bool) -> None:
+        """Audio goes out to those who want it; nothing is ever taken in, since nobody here would read it."""
+        for transceiver in self._pc.getTransceivers():
+            transceiver.direction = "inactive"
+            # The offer's direction as it looks from here.
+            wants = transceiver._offerDirection in ("sendonly", "sendrecv")
+            if audio and wants and transceiver.kind == "audio" and self._audio is None:
+                self._audio = OpusTrack()
+                transceiver.direction = "sendonly"
+                prefer_opus(transceiver)
+                transceiver.sender.replaceTrack(self._audio)
+                self._audio.attach(transceiver.sender)
 
     async def _describe(self, sdp: str, kind: str) -> None:
         try:
