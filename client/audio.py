@@ -145,6 +145,10 @@ class AudioPlayer:
     def volume(self, volume: int) -> None:
         self._volume = min(MAX_VOLUME, max(0, volume))
 
+    def set_volume(self, volume: float) -> None:
+        """The same as a share, 0..1."""
+        self.volume = round(MAX_VOLUME * volume)
+
     def statistics(self) -> AudioStatistics:
         with self._lock:
             played = self._done if self._playout is None else self._done.plus(self._playout.statistics())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.audio import AudioPlayer
 from client.decode_queue import DecodeQueue
 from client.decoder_worker import (
     Configure,
@@ -88,7 +89,8 @@ class Counts:
 class Receiver:
     """All methods belong to the event loop's thread.
 
-    The worker's result callback must be pointed at `on_result`. on_picture(picture) for every decoded frame;
+    The worker's result callback must be pointed at `on_result`. audio: what plays the sound of this session; without,
+    none is asked for. on_picture(picture) for every decoded frame;
     on_config(config) when the stream's size is known; on_source(state) when the server says what the source is doing;
     on_message(message) for whatever else it says; on_trouble(message) when frames arrive that cannot be decoded
     here; on_end(message, fatal) once, when the session ends by itself.
@@ -103,10 +105,11 @@ class Receiver:
         weights_sha256: str,
         arithmetic: Arithmetic | None,
         ice_servers: Sequence[str],
+        audio: AudioPlayer | None = None,
         on_picture: Callable[[Picture], None],
         on_config: Callable[[Config], None],
         on_source: Callable[[SourceState], None] = lambda _: None,
-        on_message: Callable[[AudioClock | Cursor | Clipboard | Notice], None] = lambda _: None,
+        on_message: Callable[[Cursor | Clipboard | Notice], None] = lambda _: None,
         on_trouble: Callable[[str], None],
         on_end: Callable[[str, bool], None],
     ) -> None:
@@ -122,6 +125,9 @@ class Receiver:
         self._weights_sha256 = weights_sha256
         self._arithmetic = arithmetic
         """Of the decoder; None until the decoder process has said it."""
+        self._audio = audio
+        if audio is not None:
+            audio.begin(self.clock)
         self._on_picture = on_picture
         self._on_config = on_config
         self._on_source = on_source
@@ -151,7 +157,7 @@ class Receiver:
 
     async def offer(self) -> str:
         """The SDP offer to post."""
-        return await self._peer.offer()
+        return await self._peer.offer(on_audio=None if self._audio is None else self._audio.on_packet)
 
     async def accept(self, answer: str) -> None:
         """Take the server's answer and run. Raises ValueError when it is not one."""
@@ -179,6 +185,8 @@ class Receiver:
         if self._timer is not None:
             self._timer.cancel()
         self._queue.clear()
+        if self._audio is not None:
+            self._audio.end()
         await self._peer.close()
 
     def send(self, message: ClientMessage) -> bool:
@@ -221,6 +229,7 @@ class Receiver:
             fingerprint=self._arithmetic.fingerprint,
             precision=self._arithmetic.precision,
             program=f"latentcast {__version__}",
+            audio=self._audio is not None,
         )
         self._peer.send_control(hello.model_dump_json())
 
@@ -243,6 +252,9 @@ class Receiver:
             self._on_source(message)
         elif isinstance(message, Error):
             self._end(message.message, fatal=message.code in ("version", "weights", "profile", "arithmetic"))
+        elif isinstance(message, AudioClock):
+            if self._audio is not None:
+                self._audio.on_clock(message.rtp, message.captured_us)
         else:
             self._on_message(message)
 

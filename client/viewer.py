@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from client.audio import AudioPlayer
 from client.decoder_worker import BUFFER_BYTES, DecoderSetup
 from client.explain import STARTING, Explanation, again, capitalised, connected, connecting, refused, source
 from client.intake import Intake
@@ -28,7 +29,7 @@ from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
 from latentcast.config import ViewSettings
-from latentcast.control import AudioClock, Clipboard, Config, Cursor, Notice, SourceState
+from latentcast.control import Clipboard, Config, Cursor, Notice, SourceState
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.shared_buffer import SharedBuffer
@@ -76,6 +77,10 @@ class Viewer:
         self._patient = patient
         self.failure: UserError | None = None
         """Why a patient viewer has shown nothing, as far as it knows."""
+        self.audio: AudioPlayer | None = None
+        """Plays the stream's sound, where somebody may hear it."""
+        if settings.audio and not settings.headless:
+            self.audio = AudioPlayer(volume=settings.volume, on_problem=on_notice)
         self.endpoint = endpoint_of(settings.url, settings.stream)
         self.config: Config | None = None
         self.source: SourceState | None = None
@@ -107,6 +112,8 @@ class Viewer:
         loopback = addresses is not None and ipaddress.ip_address(addresses[0]).is_loopback
         use_host_addresses(addresses if loopback else None)
         self._worker.start()
+        if self.audio is not None:
+            self.audio.start()
         background = [
             asyncio.create_task(self.lag.run(), name="loop lag"),
             asyncio.create_task(self._sample(), name="sample"),
@@ -126,6 +133,8 @@ class Viewer:
                 task.cancel()
             await asyncio.wait(background)
             await whep.close()
+            if self.audio is not None:
+                await self.audio.stop()
             await self._worker.stop()
             self._buffer.close()
 
@@ -156,6 +165,8 @@ class Viewer:
         )
         if record is not None:
             self._recent.append(record)
+            if self.audio is not None:
+                self.audio.on_presented(record.total_ms)
         self.passed(picture, now_us)
 
     def status(self) -> ViewStatus:
@@ -248,6 +259,7 @@ class Viewer:
             weights_sha256=self._weights_sha256,
             arithmetic=self._arithmetic,
             ice_servers=self._settings.ice_servers,
+            audio=self.audio,
             on_picture=self._on_picture,
             on_config=self._on_config,
             on_source=self._on_source,
@@ -302,7 +314,7 @@ class Viewer:
         if state.state != "live":
             self._say(source(state))
 
-    def _on_message(self, message: AudioClock | Cursor | Clipboard | Notice) -> None:
+    def _on_message(self, message: Cursor | Clipboard | Notice) -> None:
         if isinstance(message, Notice):
             self._on_notice(capitalised(message.message))
 

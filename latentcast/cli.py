@@ -74,6 +74,7 @@ def serve(
     stream: Annotated[str | None, typer.Option(help="Name of the stream.")] = None,
     max_bitrate: Annotated[int | None, typer.Option(help="Upper limit of the rate to a viewer, bit/s.")] = None,
     max_viewers: Annotated[int | None, typer.Option(help="More are told to come back later.")] = None,
+    audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="Send the source's sound.")] = None,
     token: Annotated[str | None, typer.Option(help="Viewers must send this token.", envvar=None)] = None,
     skip_threshold: Annotated[
         float | None, typer.Option(metavar="T", help="dcvc-rt: leave out latents of a scale up to this.")
@@ -103,6 +104,7 @@ def serve(
         "stream": stream,
         "max_bitrate": max_bitrate,
         "max_viewers": max_viewers,
+        "audio": audio,
         "token": token,
         "skip_threshold": skip_threshold,
         "reset_interval": reset_interval,
@@ -146,6 +148,8 @@ def view(
         ),
     ] = None,
     headless: Annotated[bool | None, typer.Option("--headless", help="No window.")] = None,
+    audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="Play the stream's sound.")] = None,
+    volume: Annotated[int | None, typer.Option(help="How loud, 0 to 100.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop so long after the first picture.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and pictures there.")] = None,
     compare: Annotated[Path | None, typer.Option(metavar="RING", help="Capture ring of a server on here.")] = None,
@@ -170,6 +174,8 @@ def view(
         "windows": windows,
         "sinks": tuple(sink) if sink else None,
         "headless": headless,
+        "audio": audio,
+        "volume": volume,
         "seconds": seconds,
         "report": report,
         "compare": compare,

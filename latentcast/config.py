@@ -96,6 +96,8 @@ class ServeSettings(CodecSettings):
     """STUN and TURN servers as URLs for this server. None by default: nothing leaves the machine."""
     ice_addresses: tuple[str, ...] = ()
     """Addresses to offer for media. Default: loopback when listening there, else every interface."""
+    audio: bool = True
+    """Send the source's sound, if it has any, to viewers who play it."""
     capture_ring: Path | None = None
     """Also write captured pictures into this ring file, for a viewer on the same machine to compare with."""
 
@@ -124,6 +126,10 @@ class ViewSettings(CodecSettings):
     """Size of text in the window, 2 on most HiDPI screens. Default: what the desktop says."""
     sinks: tuple[str, ...] = ()
     """Where pictures go as well: `FILE.mp4`, `FILE.mkv`, `DIR/name_%05d.png`, `virtualcam[:DEVICE]`, `-` (raw y4m)."""
+    audio: bool = True
+    """Play the stream's sound; headless never."""
+    volume: Annotated[int, Field(ge=0, le=100)] = 100
+    """How loud, at the start: 0 is silent, 100 as it was sent, 50 about half as loud."""
     seconds: Annotated[float, Field(gt=0)] | None = None
     """Stop so long after the first picture."""
     report: Path | None = None

@@ -61,7 +61,8 @@ class Stream:
         self._sizes = rendition_sizes((self.width, self.height), settings.renditions)
         self._slots = FrameSlots(width=self.width, height=self.height, holders=len(self._sizes))
         self._loop = asyncio.get_running_loop()
-        self._audio = None if source.audio is None else AudioBroadcast(source.audio)
+        feed = source.audio if settings.audio else None
+        self._audio = None if feed is None else AudioBroadcast(feed)
         self.renditions = [self._make_rendition(0)]
         """The best first; those after it as far as they were ever needed."""
         self._planner = RenditionPlanner(len(self._sizes))
@@ -188,7 +189,7 @@ class Stream:
         status = self.source_status
         reason = None if status.reason is None else status.reason[:MAX_ERROR_CHARACTERS]
         return SourceState(
-            kind=status.kind, state=status.state, reason=reason, drive=False, audio=self.source.audio is not None
+            kind=status.kind, state=status.state, reason=reason, drive=False, audio=self._audio is not None
         )
 
     def _on_source(self, reason: str | None) -> None:
