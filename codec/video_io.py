@@ -61,6 +61,10 @@ class VideoReader:
     """Pixels down when shown."""
     fps: Fraction
     """Nominal frame rate; 30 when the file names none that makes sense."""
+    start_s: float
+    """Time of the first frame in the file, on which its sound is timed as well."""
+    has_audio: bool
+    """Whether there is sound beside the pictures."""
     frame_count: int | None
     """Number of frames by the file's own account, None when it does not say."""
 
@@ -89,12 +93,14 @@ class VideoReader:
         rate = stream.guessed_rate or stream.average_rate
         self.fps = Fraction(rate) if rate and _FPS_RANGE[0] <= rate <= _FPS_RANGE[1] else _FALLBACK_FPS
         self.frame_count = stream.frames or None
+        self.has_audio = bool(self._container.streams.audio)
         self._bt709 = _y4m_says_bt709(self.path)
         self._decoded = self._decode(stream)
         try:
             self._first: av.VideoFrame | None = next(self._decoded)
         except StopIteration:
             raise UserError(f"{self.path} holds no frame that can be decoded: is it complete?") from None
+        self.start_s = 0.0 if self._first.pts is None else self._first.time
         aspect = stream.sample_aspect_ratio or Fraction(1)
         self.width, self.height = max(1, round(self._first.width * aspect)), self._first.height
         if round(self._first.rotation / 90) % 2:
@@ -110,11 +116,10 @@ class VideoReader:
         frame, self._first = self._first, None
         if frame is None:
             return
-        start = 0.0 if frame.pts is None else frame.time
         seconds = 0.0
         yield seconds, frame
         for frame in self._decoded:
-            since_start = seconds if frame.pts is None else frame.time - start
+            since_start = seconds if frame.pts is None else frame.time - self.start_s
             seconds = since_start if since_start > seconds else seconds + interval
             yield seconds, frame
 

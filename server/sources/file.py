@@ -1,6 +1,7 @@
 """Clips from files, one after the other and round again, at the pace they were recorded.
 
     VideoReader ── frames of all clips on one endless time line ── wait until due ── convert into the middle of black
+    Soundtrack ─── sound on the same line ── put when due, while pictures are waited for ── AudioFeed
 
 Capture time is the instant the frame was due, or that it was taken when the reader is late: decoding runs ahead of it
 and does not count, conversion comes after it and does, as with a camera.
@@ -28,6 +29,7 @@ from server.sources.base import (
     monotonic_us,
     picture_size,
 )
+from server.sources.soundtrack import Soundtrack
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class FileSource:
         self._paths = list(paths)
         self._to_planes = ToPlanes()
         sizes_and_rates = [self._probe(path) for path in self._paths]
+        self._sound = Soundtrack() if any(has_audio for _, _, has_audio in sizes_and_rates) else None
         self._size = size or picture_size(*sizes_and_rates[0][0])
         self._fps = fps or sizes_and_rates[0][1]
         self._resample = fps is not None
@@ -96,8 +99,8 @@ class FileSource:
 
     @property
     def audio(self) -> AudioFeed | None:
-        """None: clips are shown without their sound."""
-        return None
+        """The clips' sound, in time with their pictures; None when none of them has any."""
+        return None if self._sound is None else self._sound.feed
 
     @property
     def size(self) -> tuple[int, int]:
@@ -113,7 +116,7 @@ class FileSource:
         """See `Source.read`. Raises LatentcastError when none of the clips can be played any more."""
         check_planes(planes, self._size)
         timed, due_us = self._next_tick() if self._resample else self._next_frame()
-        captured_us = self._waiter.until(due_us)
+        captured_us = self._wait(due_us)
         x, y, w, h = timed.rectangle
         paint_border(planes, timed.rectangle)
         self._to_planes(timed.frame, width=w, height=h, out=planes[:, y : y + h, x : x + w])
@@ -126,7 +129,20 @@ class FileSource:
     def close(self) -> None:
         """Close the file that is playing."""
         self._playing.close()
+        if self._sound is not None:
+            self._sound.close()
         self._shown = self._ahead = None
+
+    def _wait(self, due_us: float) -> int:
+        """Block until the clock shows `due_us`, and put the sound that is due until then at its own times."""
+        while self._sound is not None and self._start_us is not None:
+            sound_s = self._sound.due_s()
+            if sound_s is None or self._start_us + sound_s * 1e6 >= due_us:
+                break
+            sound_us = self._start_us + sound_s * 1e6
+            self._waiter.until(sound_us)
+            self._sound.put(round(sound_us))
+        return self._waiter.until(due_us)
 
     def _next_frame(self) -> tuple[_Timed, float]:
         """The next frame at its own time. Late frames are skipped for as long as that makes up time."""
@@ -169,6 +185,8 @@ class FileSource:
             raise SourceClosed("the files were closed") from None
         except LatentcastError:
             self._playing = self._play()
+            if self._sound is not None:
+                self._sound.close()
             self._start_us, self._ticks = None, 0
             self._shown = self._ahead = None
             raise
@@ -194,6 +212,8 @@ class FileSource:
                 problem = "it holds no frame"
                 try:
                     with VideoReader(path) as reader:
+                        if self._sound is not None:
+                            self._sound.begin(path, at_s=clip_start_s, start_s=reader.start_s)
                         rectangle = fit_rectangle(reader.width, reader.height, *self._size)
                         interval_s = float(1 / reader.fps)
                         for seconds, frame in reader.frames():
@@ -213,9 +233,9 @@ class FileSource:
                         "put the files back"
                     )
 
-    def _probe(self, path: Path) -> tuple[tuple[int, int], float]:
-        """Size and rate of a clip whose first frame could be decoded and converted."""
+    def _probe(self, path: Path) -> tuple[tuple[int, int], float, bool]:
+        """Size, rate and whether there is sound, of a clip whose first frame could be decoded and converted."""
         with VideoReader(path) as reader:
             _, frame = next(reader.frames())
             self._to_planes(frame, width=MIN_SIDE, height=MIN_SIDE)
-            return (reader.width, reader.height), float(reader.fps)
+            return (reader.width, reader.height), float(reader.fps), reader.has_audio
