@@ -125,7 +125,7 @@ def test_sound_that_cannot_be_decoded_leaves_the_pictures_alone(
     monkeypatch.setattr(soundtrack, "av", broken)
     with caplog.at_level(logging.WARNING):
         seen.watch(0.8)
-    assert len(seen.pictures) == 20
+    assert len(seen.pictures) == 21
     assert not seen.sound
     assert "goes on without sound" in caplog.text
     seen.source.close()
