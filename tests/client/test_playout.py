@@ -124,9 +124,10 @@ def test_jitter_of_the_network_raises_the_delay_just_as_far_as_it_must() -> None
     rng = random.Random(1)
     scene = Scene(picture_s=lambda _: 0.12, transit_s=lambda _: 0.03 + min(0.15, rng.expovariate(1 / 0.015)))
     statistics = scene.run(60)
-    # One packet in a hundred may come too late; it is as if it were lost.
-    assert statistics.underruns < 0.015 * statistics.packets
-    assert np.median(scene.delays(10)) < (FRAME + PIECE) / RATE + 0.03 + DEVICE_S + 0.09
+    # One packet in five hundred may come too late; it is as if it were lost.
+    assert 0 < statistics.underruns <= 12
+    assert statistics.late <= 24
+    assert 0.15 < np.median(scene.delays(10)) < 0.25
 
 
 def test_pieces_that_are_asked_for_in_pairs_are_no_error() -> None:

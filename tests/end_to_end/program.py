@@ -52,11 +52,11 @@ def metrics(url: str) -> dict[str, float]:
 
 
 class Server:
-    """`latentcast serve` of the test pattern."""
+    """`latentcast serve` of the test pattern, or of another source."""
 
-    def __init__(self, *flags: str, port: int = 0) -> None:
+    def __init__(self, *flags: str, port: int = 0, source: str = "pattern") -> None:
         size = f"{SIZE[0]}x{SIZE[1]}"
-        command = ["serve", "--source", "pattern", "--size", size, "--fps", str(FPS), "--port", str(port), *flags]
+        command = ["serve", "--source", source, "--size", size, "--fps", str(FPS), "--port", str(port), *flags]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "latentcast", *command], stdout=subprocess.PIPE, text=True
         )
@@ -92,8 +92,8 @@ class Server:
 
 
 @contextmanager
-def serving(*flags: str, port: int = 0) -> Iterator[Server]:
-    server = Server(*flags, port=port)
+def serving(*flags: str, port: int = 0, source: str = "pattern") -> Iterator[Server]:
+    server = Server(*flags, port=port, source=source)
     try:
         server.wait_ready()
         yield server
