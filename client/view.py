@@ -212,12 +212,21 @@ def _windows(
             on_closed=one.viewer.stop,
             notice=one.notice,
             recorder=one.recorder,
+            sound=one.viewer.sound,
         )
         for one, mailbox in zip(watched, mailboxes, strict=True)
     ]
     groups = [[channel] for channel in channels] if settings.windows else [channels]
     return [
-        Window(group, size=_FIRST_SIZE, folder=Path.cwd(), follow_shape=True, scale=settings.scale) for group in groups
+        Window(
+            group,
+            size=_FIRST_SIZE,
+            folder=Path.cwd(),
+            follow_shape=True,
+            scale=settings.scale,
+            volume=settings.volume / 100,
+        )
+        for group in groups
     ]
 
 

@@ -77,10 +77,8 @@ class Viewer:
         self._patient = patient
         self.failure: UserError | None = None
         """Why a patient viewer has shown nothing, as far as it knows."""
-        self.audio: AudioPlayer | None = None
-        """Plays the stream's sound, where somebody may hear it."""
-        if settings.audio and not settings.headless:
-            self.audio = AudioPlayer(volume=settings.volume, on_problem=on_notice)
+        audible = settings.audio and not settings.headless
+        self.audio = AudioPlayer(volume=settings.volume, on_problem=on_notice) if audible else None
         self.endpoint = endpoint_of(settings.url, settings.stream)
         self.config: Config | None = None
         self.source: SourceState | None = None
@@ -168,6 +166,10 @@ class Viewer:
             if self.audio is not None:
                 self.audio.on_presented(record.total_ms)
         self.passed(picture, now_us)
+
+    def sound(self) -> AudioPlayer | None:
+        """What plays the stream's sound, once the stream is known to have some. Any thread."""
+        return self.audio if self.source is not None and self.source.audio else None
 
     def status(self) -> ViewStatus:
         """What the user should know now. Any thread."""

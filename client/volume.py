@@ -11,9 +11,9 @@ _SILENT = "This stream has no sound"
 class Volume:
     """Belongs to the window's thread. Each wish returns what to tell the user."""
 
-    def __init__(self, panes: Sequence[Pane]) -> None:
+    def __init__(self, panes: Sequence[Pane], volume: float = 1.0) -> None:
         self._panes = panes
-        self._volume = 1.0
+        self._volume = volume
         """0 to 1."""
         self._muted = False
 

@@ -64,13 +64,14 @@ class Window:
         panel: bool = True,
         follow_shape: bool = False,
         scale: float | None = None,
+        volume: float = 1.0,
         clock_us: Callable[[], int] = _monotonic_us,
     ) -> None:
         """Open the window, `size` in units of the desktop, smaller when the desktop is.
 
         `folder`: where snapshots go. `panel`: whether the numbers are shown at first. `follow_shape`: take the shape
-        of the first picture. `scale`: pixels in one unit of the desktop; None asks the desktop. `clock_us`: the
-        monotonic clock of `on_presented`, in microseconds. UserError when SDL cannot open a window.
+        of the first picture. `scale`: pixels in one unit of the desktop; None asks the desktop. `volume`: at first, 0
+        to 1. `clock_us`: the monotonic clock of `on_presented`, in us. UserError when SDL cannot open a window.
         """
         self._name = ", ".join(channel.name for channel in channels)
         self._title = f"Latentcast: {self._name}"
@@ -103,7 +104,7 @@ class Window:
         self._refresh_us = clock_us()
         self._full_screen = self._on_top = self._grid = False
         self._active = 0
-        self._volume = Volume(self._panes)
+        self._volume = Volume(self._panes, volume)
         self._clicks = Clicks()
         self._pointer: tuple[int, int] | None = None
         """In the window's coordinates, once it was seen there."""
