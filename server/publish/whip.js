@@ -53,10 +53,15 @@ export class WhipClient {
     return this.pc?.connectionState === "connected" ? this.pc.getStats() : null;
   }
 
-  /** What the server gets of it; null when it does not say. */
+  /** What the server gets of it; null when it does not say. A session that it has ended is begun anew. */
   async serverStatus() {
-    if (this.session === null) return null;
-    const response = await fetch(`${this.session}/status`, { headers: this.#headers(), cache: "no-store" });
+    const session = this.session;
+    if (session === null) return null;
+    const response = await fetch(`${session}/status`, { headers: this.#headers(), cache: "no-store" });
+    if (response.status === 404 && session === this.session) {
+      this.session = null;
+      this.#lost("The server has ended the session.");
+    }
     return response.ok ? response.json() : null;
   }
 

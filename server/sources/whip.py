@@ -66,9 +66,11 @@ class WhipSource(LiveSource):
 
     def put_audio(self, opus: bytes, timestamp: int, captured_us: int) -> None:
         """An Opus packet (RFC 7587) whose sound was first heard at that time. One that is damaged is left out."""
-        packet = av.Packet(opus)
+        if not opus:
+            # An empty packet would end the decoder.
+            return
         try:
-            frames = self._opus.decode(packet)
+            frames = self._opus.decode(av.Packet(opus))
         except (av.FFmpegError, ValueError) as error:
             log.debug("an Opus packet of the publisher cannot be decoded: %s", error)
             return
