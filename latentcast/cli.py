@@ -76,6 +76,9 @@ def serve(
     max_viewers: Annotated[int | None, typer.Option(help="More are told to come back later.")] = None,
     audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="Send the source's sound.")] = None,
     token: Annotated[str | None, typer.Option(help="Viewers must send this token.", envvar=None)] = None,
+    input_token: Annotated[
+        str | None, typer.Option(help="Viewers with this token may drive the screen; else nobody.", envvar=None)
+    ] = None,
     skip_threshold: Annotated[
         float | None, typer.Option(metavar="T", help="dcvc-rt: leave out latents of a scale up to this.")
     ] = None,
@@ -106,6 +109,7 @@ def serve(
         "max_viewers": max_viewers,
         "audio": audio,
         "token": token,
+        "input_token": input_token,
         "skip_threshold": skip_threshold,
         "reset_interval": reset_interval,
         "capture_ring": capture_ring,

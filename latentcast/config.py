@@ -86,6 +86,8 @@ class ServeSettings(CodecSettings):
     """Who sends it may publish, start and stop streams. Default: `token`; without either, this machine only."""
     input_token: SecretStr | None = None
     """Viewers who send it may drive the screen that is streamed. Without it nobody may."""
+    input_device: Literal["auto", "xtest", "uinput"] = "auto"
+    """What remote input goes through: X's XTEST, or the kernel's uinput. `auto`: XTEST where the X server has it."""
     max_streams: Annotated[int, Field(ge=1, le=64)] = 4
     """Streams at the same time; each takes an encoder process while it runs."""
     max_publishers: Annotated[int, Field(ge=1, le=64)] = 4

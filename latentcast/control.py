@@ -201,9 +201,9 @@ class Pointer(_Event):
     """Moved to a place of the stream's picture."""
 
     type: Literal["pointer"] = "pointer"
-    x: Annotated[float, Field(ge=0, le=1)]
-    """Share of the picture's width, 0 the left edge."""
-    y: Annotated[float, Field(ge=0, le=1)]
+    x: Annotated[float, Field(ge=-1e6, le=1e6)]
+    """Share of the picture's width, 0 the left edge, 1 the right one. What is outside counts as the nearest edge."""
+    y: Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Button(_Event):

@@ -161,6 +161,21 @@ class ViewerSession:
         """Live, and not about to leave."""
         return self.live and self._left is None
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing was heard from the viewer."""
+        return time.monotonic() - self._heard
+
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that wait to be sent."""
+        return self._peer.control_backlog
+
+    @property
+    def target_bps(self) -> float:
+        """What the path to the viewer can take, bit/s."""
+        return self.sender.target_bps
+
     def announce(self) -> None:
         """Tell the viewer the stream config that its next frames belong to, if it is a new one."""
         if self.live and self._announced_epoch != self.sender.epoch:

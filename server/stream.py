@@ -22,6 +22,7 @@ from latentcast.vitals import LoopLag, resident_mb
 from server.audio_broadcast import AudioBroadcast
 from server.capture import Capture
 from server.frame_slots import FrameSlots
+from server.remote.opening import open_remote
 from server.rendition import Rendition
 from server.renditions import RenditionPlanner, ViewerLoad, rendition_sizes
 from server.session import StreamVitals, ViewerSession
@@ -68,6 +69,8 @@ class Stream:
         self._planner = RenditionPlanner(len(self._sizes))
         self._watched: dict[int, float] = {}
         """When each lower rendition last had a viewer."""
+        self.remote = open_remote(source, settings)
+        """What viewers may do to the screen that they see."""
         self._ready = asyncio.Event()
         self._capture: Capture | None = None
         self._ring: CaptureRing | None = None
@@ -125,6 +128,7 @@ class Stream:
             self._planning.cancel()
             await asyncio.wait([self._planning])
         await asyncio.gather(*(session.close() for session in list(self.sessions.values())))
+        await self.remote.stop()
         await asyncio.gather(*(rendition.stop() for rendition in self.renditions))
         if self._audio is not None:
             await self._audio.stop()
@@ -156,6 +160,7 @@ class Stream:
             source=self._source_state,
             vitals=self._vitals,
             on_live=self._on_live,
+            on_remote=self.remote.on_message,
             on_closed=self._forget,
         )
         session.limit(self.max_bitrate)
@@ -189,7 +194,11 @@ class Stream:
         status = self.source_status
         reason = None if status.reason is None else status.reason[:MAX_ERROR_CHARACTERS]
         return SourceState(
-            kind=status.kind, state=status.state, reason=reason, drive=False, audio=self._audio is not None
+            kind=status.kind,
+            state=status.state,
+            reason=reason,
+            drive=session.may_drive and self.remote.drivable,
+            audio=self._audio is not None,
         )
 
     def _on_source(self, reason: str | None) -> None:
@@ -204,6 +213,7 @@ class Stream:
             session.announce_source()
 
     def _forget(self, session: ViewerSession) -> None:
+        self.remote.on_closed(session)
         if self.sessions.pop(session.id, None) is not None:
             self.renditions[session.rendition].sessions.remove(session)
 

@@ -268,6 +268,12 @@ class Peer:
         """`timestamp` as the other end sees it in RTP; None before the first frame has left."""
         return None if self._audio is None else self._audio.rtp_of(timestamp)
 
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that wait to be sent."""
+        channel = self._channels.get("control")
+        return 0 if channel is None else channel.bufferedAmount
+
     def set_window(self, *, target_bps: float, feedback_alive: bool) -> None:
         """Let the SCTP window follow our rate controller; nearly close it while feedback is missing."""
         sctp = self._pc.sctp

@@ -32,9 +32,7 @@ def cursor_message(pixels: Sequence[int], *, width: int, height: int, hot: tuple
         if len(png) <= MAX_CURSOR_CHARACTERS:
             break
         picture, hot_x, hot_y = picture[::2, ::2], hot_x // 2, hot_y // 2
-    return Cursor(
-        visible=True, png=png, hot_x=min(max(hot_x, 0), _MAX_HOT), hot_y=min(max(hot_y, 0), _MAX_HOT)
-    )
+    return Cursor(visible=True, png=png, hot_x=min(max(hot_x, 0), _MAX_HOT), hot_y=min(max(hot_y, 0), _MAX_HOT))
 
 
 def _straight(argb: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from latentcast.control import Cursor
@@ -79,11 +80,9 @@ class DesktopWatch:
             os.close(self._wake_write)
 
     def _wake(self) -> None:
-        try:
+        # A full pipe wakes as well; a closed one has nobody to wake.
+        with suppress(OSError):
             os.write(self._wake_write, b"!")
-        except (BlockingIOError, OSError):
-            # A full pipe wakes as well; a closed one has nobody to wake.
-            pass
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -111,10 +110,8 @@ class DesktopWatch:
 
     def take(self) -> tuple[str, threading.Event] | None:
         """The text for the clipboard, once."""
-        try:
+        with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            pass
         with self._lock:
             wanted, self._wanted = self._wanted, None
         return wanted

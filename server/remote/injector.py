@@ -35,7 +35,7 @@ class Injector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_sink = open_sink
-        self._on_problem = on_problem
+        self.on_problem = on_problem
         self._clock = clock
         self._gate = InputGate()
         self._changed = threading.Condition()
@@ -142,7 +142,7 @@ class Injector:
         else:
             if self._failed_at is not None:
                 self._failed_at = None
-                self._on_problem(None)
+                self.on_problem(None)
 
     def _lost(self, reason: str) -> None:
         """Forget what was pressed: the devices that knew have gone."""
@@ -150,7 +150,7 @@ class Injector:
         self._failed_at = self._clock()
         with self._changed:
             self._gate.forget()
-        self._on_problem(reason)
+        self.on_problem(reason)
 
     def _close_sink(self) -> None:
         sink, self._sink = self._sink, None

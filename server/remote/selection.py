@@ -3,8 +3,8 @@
     put(text) ── own CLIPBOARD ── SelectionRequest ──▶ the text, in pieces (INCR) when it is long
     XFixes SelectionNotify ── ConvertSelection ──▶ the text, in pieces when it is long ── on_text
 
-ICCCM section 2. Belongs to the thread of `desktop_watch`, which feeds it events. Everything that a foreign program sends
-is bounded: 1 MiB of text, eight transfers at once, five seconds for each step of one.
+ICCCM section 2. Belongs to the thread of `desktop_watch`, which feeds it events. Everything that a foreign program
+sends is bounded: 1 MiB of text, eight transfers at once, five seconds for each step of one.
 """
 
 import logging

@@ -50,6 +50,10 @@ def keysym_of(character: str) -> int | None:
     return 0x01000000 + code
 
 
+class NoXTest(SinkLost):
+    """The X server has no XTEST extension, and will not have one later."""
+
+
 class XTestSink:
     """Implements `InputSink`. `locate(x, y)` gives the screen pixel of a point of the picture."""
 
@@ -62,7 +66,7 @@ class XTestSink:
             raise SinkLost(str(error)) from error
         if not self._display.has_extension("XTEST"):
             self._display.close()
-            raise SinkLost(
+            raise NoXTest(
                 "this X server has no XTEST extension, which input needs: start it with +extension XTEST, or set "
                 "serve.input_device to uinput."
             )

@@ -168,7 +168,7 @@ def test_a_clipboard_goes_both_ways_and_its_longest_part_fits_a_message() -> Non
 @pytest.mark.parametrize(
     "event",
     [
-        {"type": "pointer", "x": 1.5, "y": 0.0},
+        {"type": "pointer", "x": 1.5e9, "y": 0.0},
         {"type": "pointer", "x": float("nan"), "y": 0.0},
         {"type": "button", "button": 4, "pressed": True},
         {"type": "wheel", "dy": 1e9},
