@@ -140,14 +140,14 @@ async def watching(url: str, **settings: Any) -> AsyncIterator[Watch]:
 class BareClient:
     """Signalling, channels and a hello; what else it says is up to the test."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, token: str | None = None) -> None:
         self.opened = asyncio.Event()
         self.closed = asyncio.Event()
         self.control: list[str] = []
         self.media = 0
         self.frames: dict[int, bool] = {}
         """Frames of which packets came in, by id, and whether they are intra."""
-        self._whep = WhepClient(endpoint_of(url, "live"), token=None)
+        self._whep = WhepClient(endpoint_of(url, "live"), token=token)
         self.peer = Peer(
             on_open=self.opened.set,
             on_closed=lambda _: self.closed.set(),
