@@ -29,7 +29,7 @@ from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
 from latentcast.config import ViewSettings
-from latentcast.control import Clipboard, Config, Cursor, Notice, SourceState
+from latentcast.control import ClientMessage, Clipboard, Config, Cursor, Notice, SourceState
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.shared_buffer import SharedBuffer
@@ -142,6 +142,10 @@ class Viewer:
             self._stop.set()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
+
+    def send(self, message: ClientMessage) -> bool:
+        """Tell the server something, on the event loop's thread; False while there is no session to say it in."""
+        return self._receiver is not None and self._receiver.send(message)
 
     def passed(self, picture: Picture, now_us: int) -> None:
         """A picture came and is not shown: its tab is hidden, or paused. Any thread."""

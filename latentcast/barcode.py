@@ -1,10 +1,10 @@
 """Frame number and capture time as black and white cells at the bottom of the picture.
 
 They survive lossy coding and rescaling, so that the latency of the pixels themselves can be read from what arrives on
-the screen, independently of every timestamp on the way. 120 square cells at the bottom edge, in one of two layouts,
-both in proportion to the width of the picture:
+the screen, independently of every timestamp on the way. Square cells at the bottom edge, in one of two layouts, both
+in proportion to the width of the picture:
 
-    wide    80 columns, 2 rows, cells in columns 10..69    pictures 640 wide or more
+    wide    80 columns, 2 rows, cells in columns 11..68    pictures 640 wide or more
     narrow  32 columns, 4 rows, cells in columns 1..30     smaller ones, down to 128 wide
 
 so that a cell is 8x8 pixels at 640x360 and at 256x144 alike, and lies on multiples of 8 where the picture is a whole
@@ -58,7 +58,9 @@ class BarCode:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
+    """How the cells are arranged."""
+
     columns: int
     """Cells that fit across the picture."""
     rows: int
@@ -70,11 +72,12 @@ class _Layout:
 
     @property
     def first(self) -> int:
+        """Column of a row's first cell; the columns before it, and as many after the last, stay black."""
         return (self.columns - self.cells) // 2
 
 
-_WIDE: Final = _Layout(columns=80, rows=2)
-_NARROW: Final = _Layout(columns=32, rows=4)
+WIDE: Final = Layout(columns=80, rows=2)
+NARROW: Final = Layout(columns=32, rows=4)
 _CELL_PIXELS: Final = 8
 """The wide layout is for pictures where its cells are no smaller than the 8x8 structure of the codec."""
 _MIN_CELL_PIXELS: Final = 4
@@ -121,7 +124,7 @@ def read(luma: "NDArray[np.uint8]") -> BarCode | None:
     None unless there is contrast, the fixed cells are right and the CRC holds.
     """
     height, width = luma.shape
-    for layout in (_WIDE, _NARROW):
+    for layout in (WIDE, NARROW):
         if width >= 2 * layout.columns and height * layout.columns >= layout.rows * width:
             found = _read(luma, layout)
             if found:
@@ -129,7 +132,7 @@ def read(luma: "NDArray[np.uint8]") -> BarCode | None:
     return None
 
 
-def _read(luma: "NDArray[np.uint8]", layout: _Layout) -> BarCode | None:
+def _read(luma: "NDArray[np.uint8]", layout: Layout) -> BarCode | None:
     height, width = luma.shape
     rows = [_cell_means(luma, layout, row, height, width) for row in range(layout.rows)]
     whites = [means[0 if row % 2 == 0 else -1] for row, means in enumerate(rows)]
@@ -160,7 +163,7 @@ def _read(luma: "NDArray[np.uint8]", layout: _Layout) -> BarCode | None:
     return None
 
 
-def _cell_means(luma: "NDArray[np.uint8]", layout: _Layout, row: int, height: int, width: int) -> list[float]:
+def _cell_means(luma: "NDArray[np.uint8]", layout: Layout, row: int, height: int, width: int) -> list[float]:
     """Mean of the inner half of every cell of a row, both ways: the edges belong to blur and rounding."""
     cell = width / layout.columns
     middle = height - (layout.rows - row - 0.5) * cell
@@ -175,15 +178,15 @@ def _cell_means(luma: "NDArray[np.uint8]", layout: _Layout, row: int, height: in
     return means
 
 
-def _layout(width: int, height: int) -> _Layout | None:
-    if width >= _CELL_PIXELS * _WIDE.columns:
-        return _WIDE
-    if width >= _MIN_CELL_PIXELS * _NARROW.columns and 3 * width <= 8 * height:  # at most a third of the picture
-        return _NARROW
-    return _WIDE if width >= _MIN_CELL_PIXELS * _WIDE.columns else None
+def _layout(width: int, height: int) -> Layout | None:
+    if width >= _CELL_PIXELS * WIDE.columns:
+        return WIDE
+    if width >= _MIN_CELL_PIXELS * NARROW.columns and 3 * width <= 8 * height:  # at most a third of the picture
+        return NARROW
+    return WIDE if width >= _MIN_CELL_PIXELS * WIDE.columns else None
 
 
-def _edge(layout: _Layout, cells: int, width: int) -> int:
+def _edge(layout: Layout, cells: int, width: int) -> int:
     """Pixels that so many cells take, from the left or from the bottom."""
     return round(cells * width / layout.columns)
 

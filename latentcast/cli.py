@@ -16,6 +16,7 @@ import typer
 
 from latentcast import __version__
 from latentcast.cli_bench import bench
+from latentcast.cli_latency import latency
 from latentcast.cli_options import (
     ConfigOption,
     DeviceOption,
@@ -42,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bench, name="bench")
+app.add_typer(latency, name="latency")
 
 
 def _log(verbose: bool) -> None:

@@ -1,0 +1,166 @@
+"""`latentcast latency`: measure, compare, write the report."""
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.latency.camera.images import CameraImages
+from bench.latency.camera.loop import as_result, read_loop
+from bench.latency.display import Display, x_display
+from bench.latency.document import FILES, NO_CAMERA, NO_INPUT, make_document, prepare_folder, write_all
+from bench.latency.schema import Agreement, Camera, InputDelay, LatencyDocument, NotRun, Pixels, Sweep
+from bench.latency.session import WARM_UP_S, Measured, Setup, codec_flags, measure
+from latentcast import barcode
+from latentcast.errors import UserError
+
+MAX_SECONDS = 600.0
+"""Every frame goes into the page; ten minutes at 30 fps are 4 MB."""
+
+
+def run(
+    *,
+    source: str,
+    size: tuple[int, int] | None,
+    fps: float,
+    seconds: float,
+    max_bitrate: int,
+    link: str | None,
+    out: Path,
+    virtual: bool,
+    sweep: bool,
+    camera: str | None,
+    input_delay: bool,
+    codec: Mapping[str, object],
+) -> LatencyDocument:
+    """Measure for `seconds` and write everything into the folder `out`. codec: settings of both ends.
+
+    Raises UserError when display, source, size or folder cannot be used, LatentcastError when a process fails.
+    """
+    # A closed terminal or a `kill` ends everything as Control-C does; a shell starts background jobs with that ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    prepare_folder(out)
+    setup = Setup(
+        source=source,
+        size=size or (640, 360),
+        fps=fps,
+        seconds=seconds,
+        max_bitrate=max_bitrate,
+        link=link,
+        codec=codec_flags(codec),
+    )
+    no_pixels = _why_no_pixels(setup)
+    console = Console()
+    with x_display(virtual=virtual) as display:
+        typer.echo(
+            f"Streaming {source} at {setup.size[0]}x{setup.size[1]} to a window on "
+            f"{'an Xvfb' if display.virtual else display.name} for {WARM_UP_S:g} + {seconds:g} s"
+        )
+        photographed: Camera | NotRun = NO_CAMERA
+        if camera is None:
+            measured = measure(setup, display=display, grab=no_pixels is None)
+        else:
+            measured, photographed = _with_camera(setup, camera, display=display, grab=no_pixels is None)
+        swept: tuple[Sweep, ...] = ()
+        if sweep:
+            from bench.latency.sweeps import run_sweeps
+
+            swept = run_sweeps(setup, display=display, say=typer.echo)
+    pressed: InputDelay | NotRun = NO_INPUT
+    if input_delay:
+        from bench.latency.remote.command import measure_input
+
+        pressed = measure_input(size=setup.size, fps=fps, codec=setup.codec, say=typer.echo)
+    document, pairs = make_document(
+        measured,
+        setup=setup,
+        display=display,
+        command=shlex.join(["latentcast", *sys.argv[1:]]),
+        no_pixels=no_pixels,
+        camera=photographed,
+        input_delay=pressed,
+        sweeps=swept,
+    )
+    write_all(out, document, pairs)
+    console.print(summary(document))
+    console.print(f"In {out}/: {', '.join(FILES)}", highlight=False)
+    return document
+
+
+def _why_no_pixels(setup: Setup) -> NotRun | None:
+    """Why method 2 cannot be run, or None."""
+    if setup.source != "pattern":
+        return NotRun(
+            why=f"the source {setup.source} draws no bar code with its capture time",
+            how="Measure with --source pattern, or point a camera at source and viewer (docs/latency.md).",
+        )
+    width, height = setup.size
+    if not barcode.strip_height(width=width, height=height):
+        return NotRun(why=f"a bar code does not fit into {width}x{height}", how="Choose a --size of 128x72 or more.")
+    return None
+
+
+def _with_camera(setup: Setup, device: str, *, display: Display, grab: bool) -> tuple[Measured, Camera | NotRun]:
+    """Measure while a camera looks at the viewer's window and at one that shows the source."""
+    if display.virtual:
+        raise UserError("a camera cannot see an Xvfb; run this in an X session, with source and viewer on a monitor.")
+    size = f"{setup.size[0]}x{setup.size[1]}"
+    flags = ["latency", "show-source", "--window", "--size", size, "--fps", f"{setup.fps:g}"]
+    with CameraImages(device, seconds=setup.seconds + WARM_UP_S) as camera:
+        shown = subprocess.Popen(
+            [sys.executable, "-P", "-m", "latentcast", *flags], env=display.environment(), start_new_session=True
+        )
+        typer.echo("Put the two windows side by side, and both into the camera's view")
+        try:
+            measured = measure(setup, display=display, grab=grab)
+        finally:
+            shown.terminate()
+            shown.wait()
+        images = camera.finish()
+    return measured, as_result(read_loop(images, say=typer.echo), fps=setup.fps)
+
+
+def summary(document: LatencyDocument) -> Table:
+    """The main figures for the terminal."""
+    setup, one, two, both = document.setup, document.timestamps, document.pixels, document.agreement
+    table = Table(title=f"Latency: {setup.source}, {setup.width}x{setup.height} at {setup.fps:g} fps, {setup.profile}")
+    table.add_column("measured")
+    table.add_column("value", justify="right")
+    top = document.headline
+    table.add_row("latency, p50", f"{top.ms:.1f} ms, between {top.low:.1f} and {top.high:.1f}")
+    table.add_row(
+        "1 timestamps, capture to drawn",
+        f"p50 {one.total.p50:.1f}, p95 {one.total.p95:.1f}, p99 {one.total.p99:.1f} ms over {one.frames} frames",
+    )
+    table.add_row("  its stages, p50", ", ".join(f"{name} {part.p50:.1f}" for name, part in one.stages.items()) + " ms")
+    table.add_row("  clock error at most", f"{one.clock_error_ms:.3f} ms")
+    if isinstance(two, Pixels):
+        table.add_row(
+            "2 pixels, capture to screen",
+            f"p50 {two.total.p50:.1f}, p95 {two.total.p95:.1f}, p99 {two.total.p99:.1f} ms over {two.frames} frames",
+        )
+        table.add_row("  bound of a grab, p50", f"{two.bound.p50:.1f} ms")
+    else:
+        table.add_row("2 pixels", f"not run: {two.why}")
+    if isinstance(both, Agreement):
+        word = "agree" if both.agree else "do NOT agree"
+        table.add_row("1 and 2", f"{word}: p50 {both.p50_difference:+.1f} ms apart, limit {both.limit:g} ms")
+    camera = document.camera
+    if isinstance(camera, Camera):
+        table.add_row("3 camera loop", f"p50 {camera.delay.p50:.0f} ms over {camera.pairs} photographs")
+    else:
+        table.add_row("3 camera loop", f"not run: {camera.why}")
+    for sweep in document.sweeps:
+        points = ", ".join(f"{point.value:g}: {point.p50:.0f}" for point in sweep.points)
+        table.add_row(f"p50 by {sweep.parameter}, {sweep.unit}", f"{points} ms")
+    pressed = document.input
+    if isinstance(pressed, InputDelay):
+        table.add_row("key to pixel", f"p50 {pressed.decoded.p50:.0f}, p95 {pressed.decoded.p95:.0f} ms")
+    return table

@@ -1,0 +1,58 @@
+"""The whole laboratory on real processes and a real window, small and short."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.latency.display import x_display
+from bench.latency.schema import Agreement, Pixels, read_document
+from latentcast.errors import UserError
+
+needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+
+
+@pytest.mark.net
+@pytest.mark.slow
+@needs_xvfb
+def test_a_short_run_measures_pixels_and_timestamps(tmp_path: Path) -> None:
+    flags = ["--size", "256x144", "--fps", "15", "--seconds", "2", "--xvfb", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "latentcast", "latency", *flags],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = read_document(tmp_path / "latency.json")
+    assert document.timestamps.frames > 5
+    assert document.timestamps.residual_ms < 0.01
+    assert isinstance(document.pixels, Pixels)
+    assert document.pixels.frames > 0.5 * document.timestamps.frames
+    assert document.pixels.contradicting == 0
+    assert isinstance(document.agreement, Agreement)
+    # How near they come depends on who else computes here; that one follows the other does not.
+    assert abs(document.agreement.p50_difference) < 100
+    assert "latency.html" in done.stdout
+
+
+def test_without_a_screen_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("PATH", os.devnull)
+    with pytest.raises(UserError, match="DISPLAY is not set and there is no Xvfb"), x_display():
+        pass
+
+
+def test_the_users_own_display_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":42")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    with x_display() as display:
+        assert not display.virtual
+        environment = display.environment()
+    assert environment["DISPLAY"] == ":42"
+    assert environment["SDL_VIDEODRIVER"] == "x11"
+    assert "WAYLAND_DISPLAY" not in environment, "else the window would open where it cannot be grabbed"
