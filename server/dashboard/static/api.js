@@ -1,5 +1,7 @@
 // Requests to the server, with the token of this tab. What goes wrong comes back as a sentence.
 
+import { sentence } from "./dom.js";
+
 const KEY = "latentcast-token";
 let token = null;
 try {
@@ -58,8 +60,4 @@ export function change(method, path, body) {
 
 export function streamPath(name, rest = "") {
   return `/v1/streams/${encodeURIComponent(name)}${rest}`;
-}
-
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -70,10 +70,10 @@ export class Charts {
 
   /** Stages of one viewer add up to its total; of several, the slowest is shown. Without any, what the server knows. */
   latency(columns, stream, only) {
-    const measuring = stream.viewers.filter((viewer) => viewer.figures && (only === null || viewer.id === only));
+    const measuring = stream.viewers.filter((viewer) => known(viewer.figures, (f) => f.p50_ms) !== null && (only === null || viewer.id === only));
     const slowest = measuring.reduce((a, b) => (a && a.figures.p50_ms >= b.figures.p50_ms ? a : b), null);
     const rendition = slowest?.rendition ?? 0;
-    const stages = slowest ? STAGES : ["wait", "encode"];
+    const stages = slowest ? STAGES.filter((stage) => stage in slowest.figures.stages_ms) : ["wait", "encode"];
     const read = slowest
       ? (at, stage) => known(viewerOf(at, slowest.id)?.figures, (figures) => figures.stages_ms[stage])
       : (at, stage) => known(renditionOf(at, rendition), (r) => (stage === "wait" ? r.wait_ms : r.encode_ms));

@@ -19,6 +19,12 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** With a capital letter and a full stop. */
+export function sentence(text) {
+  const upper = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
+}
+
 /** Bring the children of `parent` into line with `items`: one element a key, made once, updated every time. */
 export function reconcile(parent, items, { key, make, update }) {
   const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));

@@ -1,12 +1,12 @@
 // The form that starts a source. Kinds are built in; what this machine really has comes from GET /v1/sources.
 
 import { ApiError, change, open } from "./api.js";
-import { $, el, showError } from "./dom.js";
+import { $, el, sentence, showError } from "./dom.js";
 
 const KINDS = [
   { kind: "pattern", label: "Test pattern", help: "A moving picture with the capture time as a bar code in it." },
-  { kind: "webcam", label: "Webcam", help: "A camera of the server's machine.", field: { label: "Camera", placeholder: "the first one", optional: true } },
-  { kind: "screen", label: "Screen", help: "A screen, region or window of the server's machine.", field: { label: "Part", placeholder: "all of it, or monitor=1, region=640x360+0+0, window=TITLE", optional: true } },
+  { kind: "webcam", label: "Webcam", help: "A camera of the server's machine.", notes: "cameras", field: { label: "Camera", placeholder: "the first one", optional: true } },
+  { kind: "screen", label: "Screen", help: "A screen, region or window of the server's machine.", notes: "screens", field: { label: "Part", placeholder: "all of it, or monitor=1, region=640x360+0+0, window=TITLE", optional: true } },
   { kind: "file", label: "Video file", help: "A file on the server's machine, played in a loop.", field: { label: "Path", placeholder: "/videos/clip.mp4" } },
   { kind: "url", label: "Network stream", help: "RTSP, RTMP, HTTP or SRT; reconnects by itself.", field: { label: "Address", placeholder: "rtsp://camera.example/stream" } },
   { kind: "whip", label: "Browser or OBS", help: "Waits for a publisher (WHIP)." },
@@ -22,6 +22,7 @@ export class StartDialog {
     this.onStarted = onStarted;
     this.onRefused = onRefused;
     this.offers = {};
+    this.notes = {};
     this.build();
     this.dialog.querySelector("form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -65,7 +66,8 @@ export class StartDialog {
 
   showKind() {
     const kind = KINDS.find((candidate) => candidate.kind === this.kind.value);
-    this.help.textContent = kind.help;
+    const note = this.notes[kind.notes];
+    this.help.textContent = note ? `${kind.help} ${sentence(note)}` : kind.help;
     this.detail.hidden = this.detailLabel.hidden = !kind.field;
     this.detail.value = "";
     if (!kind.field) return;
@@ -80,6 +82,7 @@ export class StartDialog {
     try {
       const found = await (await open("/v1/sources")).json();
       this.offers = offersOf(found);
+      this.notes = found.notes ?? {};
       const { value } = this.detail;
       this.showKind();
       this.detail.value = value;
@@ -144,12 +147,12 @@ function freeName(taken) {
   }
 }
 
-/** From the server's list of sources to suggestions by kind. */
-export function offersOf(found) {
+/** From the server's list of sources to suggestions by kind: what follows the kind in the specification. */
+function offersOf(found) {
   const offers = {};
-  for (const source of Array.isArray(found) ? found : (found.sources ?? [])) {
-    const [, kind, value] = /^(\w+):?(.*)$/.exec(source.spec ?? "") ?? [];
-    if (kind && value) (offers[kind] ??= []).push({ value, label: source.name ?? source.label ?? source.spec });
+  for (const { spec, name, problem } of [...(found.cameras ?? []), ...(found.screens ?? [])]) {
+    const [, kind, value] = /^(\w+):(.+)$/.exec(spec) ?? [];
+    if (kind) (offers[kind] ??= []).push({ value, label: problem ? `${name} (${problem})` : name });
   }
   return offers;
 }

@@ -1,6 +1,6 @@
 // The streams as tabs, and the head of the one that is shown: state, facts, how to watch it and publish to it.
 
-import { $, el, reconcile, setText } from "./dom.js";
+import { $, el, reconcile, sentence, setText } from "./dom.js";
 import * as format from "./format.js";
 
 const STATES = { starting: "starting", waiting: "waiting", live: "live", ended: "ended" };
@@ -97,9 +97,4 @@ function coded(best) {
 function encodeTime(best) {
   if (!best || best.encode_ms === null) return "–";
   return `${format.milliseconds(best.encode_ms)}, p95 ${format.milliseconds(best.encode_p95_ms)}`;
-}
-
-function sentence(text) {
-  const upper = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
 }

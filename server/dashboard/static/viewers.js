@@ -28,7 +28,7 @@ function pictureSize(viewer, stream) {
 }
 
 function latency(figures) {
-  return figures ? `${Math.round(figures.p50_ms)} / ${Math.round(figures.p95_ms)} ms` : "–";
+  return figures && figures.p50_ms !== null ? `${Math.round(figures.p50_ms)} / ${Math.round(figures.p95_ms)} ms` : "–";
 }
 
 export class ViewerTable {
