@@ -75,7 +75,7 @@ function render() {
 function showScope(stream) {
   const count = stream.viewers.length;
   const drawn = Math.min(count, VIEWER_COLOURS);
-  const all = count === 0 ? "the last two minutes" : drawn < count ? `${drawn} of ${count} viewers; choose one below to see it alone` : count === 1 ? "one viewer" : `all ${count} viewers; choose one below to see it alone`;
+  const all = count === 0 ? "up to two minutes back" : drawn < count ? `${drawn} of ${count} viewers; choose one below to see it alone` : count === 1 ? "one viewer" : `all ${count} viewers; choose one below to see it alone`;
   setText($("scope"), only === null ? all : `viewer ${only} alone`);
   $("scope-all").hidden = only === null;
 }

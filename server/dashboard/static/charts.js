@@ -15,7 +15,7 @@ export class Charts {
       bitrate: plot("bitrate", "Bitrate", "sent to a viewer, and its target", format.bitrate, format.shortBitrate, 1e5),
       latency: plot("latency", "Latency by stage", "", format.milliseconds, format.shortMilliseconds, 40),
       frames: plot("frames", "Frame sizes", "one bar a frame", format.bytes, format.bytes, 1000, { time: false }),
-      qp: plot("qp", "QP", "0 coarsest, 63 finest", format.whole, format.whole, 64),
+      qp: plot("qp", "QP", "the higher, the finer", format.whole, format.whole, 64),
       loss: plot("loss", "Packet loss", "share of media packets", format.percent, format.percent, 0.02),
       queue: plot("queue", "Queue", "delay that stands on the path", format.milliseconds, format.shortMilliseconds, 20),
     };

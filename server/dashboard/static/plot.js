@@ -4,6 +4,7 @@ import { el, setText } from "./dom.js";
 
 const SYNC = uPlot.sync("charts");
 const HEIGHT = 168;
+const SPANS_S = [30, 60, 120];
 const NICE = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 
 /** The colour a custom property has in the current theme. */
@@ -21,10 +22,10 @@ function ceiling(value, atLeast) {
 export class Plot {
   /**
    * id, title, hint: what is drawn. format: a value as text, axis: the same, short. atLeast: smallest top of the scale.
-   * time: the horizontal axis is the last `spanS` seconds, else it counts frames.
+   * time: the horizontal axis is time, else it counts the newest `count` frames.
    */
-  constructor({ id, title, hint, format, axis, atLeast, time = true, spanS = 120, count = 150 }) {
-    Object.assign(this, { title, format, atLeast, axis, time, spanS, count });
+  constructor({ id, title, hint, format, axis, atLeast, time = true, count = 150 }) {
+    Object.assign(this, { title, format, atLeast, axis, time, count });
     this.series = [];
     this.data = [[]];
     this.legend = el("ul", { class: "legend" });
@@ -123,10 +124,12 @@ export class Plot {
 
   timeAxis() {
     const newest = () => this.data[0].at(-1) ?? 0;
+    // Half a minute of data in a chart of two would be a smudge at its edge.
+    const span = () => SPANS_S.find((seconds) => seconds >= newest() - (this.data[0][0] ?? 0)) ?? SPANS_S.at(-1);
     return {
-      range: () => [newest() - this.spanS, newest()],
-      splits: () => [1, 0.75, 0.5, 0.25, 0].map((share) => newest() - share * this.spanS),
-      values: (_, splits) => splits.map((at) => (at === newest() ? "now" : `−${Math.round(newest() - at)} s`)),
+      range: () => [newest() - span(), newest()],
+      splits: () => [1, 0.75, 0.5, 0.25, 0].map((share) => newest() - share * span()),
+      values: (_, splits) => splits.map((at) => (at === newest() ? "now" : `−${Number((newest() - at).toFixed(1))} s`)),
     };
   }
 
