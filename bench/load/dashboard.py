@@ -155,23 +155,28 @@ async def _run(
         if screenshot is not None:
             opened = await browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             await opened.goto(url)
-            await _watch_with(url, viewers)
-            await opened.screenshot(path=screenshot, full_page=True)
+            async with _watched_by(url, viewers):
+                await asyncio.sleep(PICTURE_S)
+                await opened.screenshot(path=screenshot, full_page=True)
         return cost
 
 
-async def _watch_with(url: str, viewers: int) -> None:
-    """For as long as the charts show: one viewer that really decodes, the others without."""
+@asynccontextmanager
+async def _watched_by(url: str, viewers: int) -> AsyncIterator[None]:
+    """One viewer that really decodes, the others without."""
     hello = await asyncio.to_thread(load_hello)
     crowd = [LoadViewer(url, STREAM, hello) for _ in range(max(0, viewers - 1))]
     command = [sys.executable, "-P", "-m", "latentcast", "view", url, "--stream", STREAM, "--headless"]
-    real = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    real = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
     try:
         await start_all(crowd)
-        await asyncio.sleep(PICTURE_S)
+        yield
+        if real.returncode is not None:
+            raise PeerError(f"the viewer that decodes has ended (exit code {real.returncode})")
     finally:
-        real.terminate()
-        await real.wait()
+        if real.returncode is None:
+            real.terminate()
+            await real.wait()
         await stop_all(crowd)
 
 
