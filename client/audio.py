@@ -19,9 +19,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from client.playout import NOTHING_PLAYED, Playout
+from client.playout import IN_SYNC_EARLY_MS, IN_SYNC_LATE_MS, NOTHING_PLAYED, Playout
 from client.sound_buffer import CHANNELS, SAMPLE_RATE
 from client.sound_device import NoDevice, SoundDevice
+from latentcast.report import Sound
+from latentcast.statistics import percentiles
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +170,22 @@ class AudioPlayer:
                 delay_ms=played.delay_ms,
                 sync_ms=played.sync_ms,
             )
+
+    def report(self) -> Sound | None:
+        """The figures for `report.json`; None when nothing was heard together with a picture."""
+        measured = self.statistics()
+        if not measured.sync_ms:
+            return None
+        in_sync = sum(-IN_SYNC_EARLY_MS <= ms <= IN_SYNC_LATE_MS for ms in measured.sync_ms)
+        return Sound(
+            sync_ms=percentiles(measured.sync_ms),
+            in_sync=round(in_sync / len(measured.sync_ms), 4),
+            packets=measured.packets,
+            missing=measured.lost,
+            underruns=measured.underruns,
+            concealed_ms=round(measured.concealed_ms, 1),
+            jumps=measured.jumps,
+        )
 
     # -- life
 

@@ -5,7 +5,6 @@ thread of its own, so that it delays nobody.
 """
 
 import csv
-import logging
 import os
 import platform
 import queue
@@ -42,12 +41,11 @@ from latentcast.report import (
     Qp,
     Repair,
     Report,
+    Sound,
     write_report,
 )
 from latentcast.statistics import percentiles
 from transport.deadline import PRESENTATION_DEADLINE_S
-
-log = logging.getLogger(__name__)
 
 # An hour at 60 fps: 20 MB. The newest frames are kept.
 MAX_FRAMES = 216_000
@@ -162,7 +160,9 @@ class Measurement:
         """A connection ended."""
         self._sessions.append(session)
 
-    def finish(self, folder: Path, *, config: Config, client_lag: Percentiles, presenter: str) -> Report:
+    def finish(
+        self, folder: Path, *, config: Config, client_lag: Percentiles, presenter: str, sound: Sound | None = None
+    ) -> Report:
         """Write report.json, frames.csv, latency.png and, with a capture ring, still.png into `folder`."""
         # Drawing needs SDL, which nothing before the first picture should wait for.
         from client.chart import FrameStages, latency_chart
@@ -171,6 +171,7 @@ class Measurement:
         folder.mkdir(parents=True, exist_ok=True)
         psnrs: dict[PresentedFrame, float] = {} if self._comparison is None else self._comparison.finish()
         report = self._report(config, client_lag, presenter, psnrs if self._psnr else None)
+        report = report.model_copy(update={"sound": sound})
         write_report(folder / "report.json", report)
         self._write_frames(folder / "frames.csv", psnrs)
         total = report.latency_ms.total

@@ -36,7 +36,6 @@ class SoundDevice:
     def __init__(self, *, rate: int, channels: int, fill: Callable[[int], NDArray[np.float32]]) -> None:
         """Blocks for a moment, a second with some sound servers. Raises NoDevice."""
         # Here, since a viewer without sound needs no SDL.
-        import pygame
         from pygame._sdl2 import audio, sdl2
 
         self._fill, self._channels = fill, channels
@@ -45,6 +44,9 @@ class SoundDevice:
         self._failed = False
         try:
             sdl2.init_subsystem(sdl2.INIT_AUDIO)
+            # Asked first, since ALSA fills the terminal when it is made to open what is not there.
+            if not audio.get_audio_device_names(False):
+                raise NoDevice("there is no sound device")
             self._device = audio.AudioDevice(
                 devicename=None,
                 iscapture=False,
@@ -55,7 +57,7 @@ class SoundDevice:
                 allowed_changes=0,
                 callback=self._on_piece,
             )
-        except pygame.error as error:
+        except sdl2.error as error:
             raise NoDevice(f"the sound device cannot be opened ({error})") from None
         self.delay_s = 2 * PIECE / rate
         """From being asked for a piece to its being heard: SDL keeps one piece waiting and one playing. What the system

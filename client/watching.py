@@ -96,6 +96,7 @@ class Watching:
             config=config,
             client_lag=self.viewer.lag.percentiles(),
             presenter="headless" if self._mailbox is None else "window",
+            sound=None if self.viewer.audio is None else self.viewer.audio.report(),
         )
 
     def _on_picture(self, picture: Picture) -> None:

@@ -117,6 +117,25 @@ class MemoryUse(_Model):
     client: Memory
 
 
+class Sound(_Model):
+    """Sound, where the stream has some and it was played."""
+
+    sync_ms: Percentiles
+    """How much later than its picture each piece of 21 ms was heard; negative: earlier."""
+    in_sync: float
+    """Share of the pieces that were at most 45 ms early and 125 ms late (ITU-R BT.1359-1), 0..1."""
+    packets: Count
+    """Opus packets that came in."""
+    missing: Count
+    """Packets that did not."""
+    underruns: Count
+    """Holes in what was played."""
+    concealed_ms: float
+    """How long they were together."""
+    jumps: Count
+    """Times that sound was moved because it could not be stretched so far."""
+
+
 class Machine(_Model):
     cpu: str
     cores: Count
@@ -162,6 +181,7 @@ class Report(_Model):
     """Longest time between two presented frames."""
     memory_mb: MemoryUse
     psnr_y_db: Psnr | None = None
+    sound: Sound | None = None
     machine: Machine
 
 

@@ -47,6 +47,9 @@ def summary_table(report: Report) -> Table:
     if report.psnr_y_db is not None:
         psnr = report.psnr_y_db
         table.add_row("PSNR-Y, presented to captured", f"mean {psnr.mean:.2f}, min {psnr.min:.2f} dB")
+    if report.sound is not None:
+        sound, late = report.sound, report.sound.sync_ms
+        table.add_row("sound after picture", f"p50 {late.p50:.0f}, p95 {late.p95:.0f} ms, {sound.underruns} holes")
     lag = report.loop_lag_ms
     table.add_row("event loop lag", f"p50 {lag.p50:.1f}, p99 {lag.p99:.1f}, max {lag.max:.1f} ms")
     memory = report.memory_mb
