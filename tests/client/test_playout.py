@@ -125,7 +125,7 @@ def test_jitter_of_the_network_raises_the_delay_just_as_far_as_it_must() -> None
     scene = Scene(picture_s=lambda _: 0.12, transit_s=lambda _: 0.03 + min(0.15, rng.expovariate(1 / 0.015)))
     statistics = scene.run(60)
     # One packet in five hundred may come too late; it is as if it were lost.
-    assert 0 < statistics.underruns <= 12
+    assert 0 < statistics.underruns <= 20
     assert statistics.late <= 24
     assert 0.15 < np.median(scene.delays(10)) < 0.25
 
