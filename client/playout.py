@@ -22,8 +22,8 @@ from latentcast.statistics import percentile
 IN_SYNC_EARLY_MS, IN_SYNC_LATE_MS = 45.0, 125.0
 """ITU-R BT.1359-1: viewers begin to notice sound that comes 45 ms before, or 125 ms after its picture."""
 _MAX_LATE_S = 0.08
-"""Sound that cannot be there in time is given so much more delay than pictures: with an error of 40 ms on top that is not
-yet corrected, it still goes unnoticed."""
+"""Sound that cannot be there in time is given so much more delay than pictures: with an error of 40 ms on top, not yet
+corrected, it still goes unnoticed."""
 
 MAX_STRETCH = 0.005
 """0.5 %, a twelfth of a semitone."""

@@ -13,6 +13,7 @@ import av
 from av.video.stream import VideoStream
 
 from server.sources.base import SourceLost, monotonic_us
+from server.sources.url_sound import UrlSound
 
 _MOST_BROKEN = 300
 """Packets in a row that could not be decoded: ten seconds of an ordinary camera, more than any group of pictures that
@@ -97,11 +98,15 @@ def decode(
     *,
     clock: Callable[[], int] = monotonic_us,
     catch_up: CatchUp | None = None,
+    sound: UrlSound | None = None,
 ) -> Iterator[tuple[av.VideoFrame, int]]:
     """Frames and the time (us) their packet came. Raises SourceLost when nothing that comes can be decoded, and what
-    FFmpeg raises when reading fails."""
+    FFmpeg raises when reading fails. Packets of sound go to `sound`."""
     broken, done_us = 0, clock()
-    for packet in container.demux(stream):
+    wanted = [stream, *([] if sound is None else sound.open(container))]
+    for packet in container.demux(wanted):
+        if sound is not None and sound.takes(packet):
+            continue
         if catch_up is not None and not packet.size:
             return  # the end: what the decoder still holds is as old as the silence before
         came_us = clock()
@@ -124,4 +129,5 @@ def decode(
             catch_up.decoded(seconds=(now_us - came_us) / 1e6, interval=(now_us - done_us) / 1e6)
             done_us = now_us
         for frame in frames:
-            yield frame, came_us
+            if isinstance(frame, av.VideoFrame):
+                yield frame, came_us

@@ -30,6 +30,7 @@ from server.sources.live import LiveSource, NewestFrame
 from server.sources.mask import mask_url
 from server.sources.protocols import has_protocol
 from server.sources.reader import Reader, Received
+from server.sources.url_sound import UrlSound
 
 DEFAULT_SIZE = (640, 360)
 DEFAULT_FPS = 30.0
@@ -75,7 +76,9 @@ def open_url(url: str, *, size: tuple[int, int] | None, fps: float | None) -> Li
         size = fitted_size(shape.width, shape.height) if shape is not None else DEFAULT_SIZE
     if fps is None:
         fps = receiver.fps or DEFAULT_FPS
-    return LiveSource(kind="url", size=size, fps=fps, frames=frames, producer=reader, stalled=reader.why)
+    # A stream that has not been seen yet may have sound.
+    audio = None if receiver.sound.present is False else receiver.sound.feed
+    return LiveSource(kind="url", size=size, fps=fps, frames=frames, producer=reader, audio=audio, stalled=reader.why)
 
 
 class UrlReceiver:
@@ -94,6 +97,7 @@ class UrlReceiver:
     ) -> None:
         self._url = url
         self.shown = mask_url(url)
+        self.sound = UrlSound()
         self._recorded = False
         self._timeouts_s = (open_timeout_s, read_timeout_s)
         self._clock = clock
@@ -119,8 +123,10 @@ class UrlReceiver:
                 own_pace = self._recorded or not _SEGMENTED.isdisjoint(opened.format.name.split(","))
                 pace = Pace() if own_pace else None
                 catch_up = None if own_pace else CatchUp()
-                for frame, came_us in decode(opened, stream, self.shown, clock=self._clock, catch_up=catch_up):
+                decoded = decode(opened, stream, self.shown, clock=self._clock, catch_up=catch_up, sound=self.sound)
+                for frame, came_us in decoded:
                     captured_us = came_us if pace is None else self._until_due(pace, frame, stopping)
+                    self.sound.follow(frame.time, captured_us)
                     begun = True
                     yield Received(frame, captured_us, aspect)
         except (av.error.FFmpegError, OSError, ValueError) as error:
