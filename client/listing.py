@@ -5,7 +5,7 @@ import re
 
 import aiohttp
 
-from client.whep import endpoint_of
+from client.whep import cause_of, endpoint_of
 from latentcast.errors import UserError
 
 _TIMEOUT_S = 8.0
@@ -32,7 +32,7 @@ async def stream_names(url: str, *, token: str | None) -> list[str]:
     except ValueError as error:
         raise UserError(f"{address} is no list of streams; is it a Latentcast server?") from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise UserError(f"no server answers at {address} ({error or 'timed out'}); is it running?") from error
+        raise UserError(f"no server answers at {address} ({cause_of(error)}); is it running?") from error
     if not names:
         raise UserError(f"{address} lists no stream; start one, or name one that is to come with --stream.")
     return names

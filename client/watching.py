@@ -119,11 +119,15 @@ class Watching:
     def _on_sink_end(self, status: SinkStatus) -> None:
         """A sink's own thread."""
         self._ended.add(status.place)
-        self._tell(outcome(status))
-        if self._mailbox is None and self._settings.report is None and len(self._ended) == len(self._runners):
-            # Nobody looks, nobody measures, and nobody takes the pictures any more.
-            self._problem = status.problem
-            self.viewer.stop()
+        watched_for = self._mailbox is not None or self._settings.report is not None
+        if watched_for or len(self._ended) < len(self._runners):
+            self._tell(outcome(status))
+            return
+        # Nobody looks, nobody measures, and nobody takes the pictures any more.
+        if status.problem is None:
+            self._say(outcome(status))
+        self._problem = status.problem
+        self.viewer.stop()
 
     async def _stop_in_time(self) -> None:
         seconds = self._settings.seconds

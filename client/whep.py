@@ -85,7 +85,7 @@ class WhepClient:
                     f"{self._server} refused the session ({response.status}): {reason}", status=response.status
                 )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Retry(f"no server answers at {self._server} ({_cause(error)})") from error
+            raise Retry(f"no server answers at {self._server} ({cause_of(error)})") from error
 
     async def delete(self, session_url: str) -> None:
         """End a session; a server that is gone needs no telling."""
@@ -111,7 +111,8 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
+    """Why a server could not be asked, in a word or two where that is known."""
     os_error = getattr(error, "os_error", None)
     if isinstance(os_error, ConnectionRefusedError):
         return "connection refused"

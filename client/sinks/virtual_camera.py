@@ -61,7 +61,7 @@ class VirtualCameraSink:
         try:
             self._camera = self._camera_class(video.width, video.height, video.fps, device=self._device)
         except Exception as error:  # pyvirtualcam raises RuntimeError, its backends whatever they like
-            reason = "; ".join(str(error).split("\n")).rstrip(".;")
+            reason = str(error).split("\n")[0].split(". ")[0].rstrip(".;")
             advice = _ADVICE.get(sys.platform, _ADVICE["linux"])
             wanted = self._device or "a virtual camera"
             raise UserError(f"{wanted} cannot be opened ({reason}); {advice}.") from None
