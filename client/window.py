@@ -139,6 +139,8 @@ class Window:
             self._refresh_us = now_us + (SPINNER_STEP_US if turning else _REFRESH_US)
         for pane in self._panes:
             pane.refresh(due=due)
+        # A stream may have got its sound only now.
+        self._volume.apply(self._active)
         self._name_window()
         self._draw(now_us)
         self._renderer.present()

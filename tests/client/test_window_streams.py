@@ -43,6 +43,15 @@ def test_one_tab_is_shown_and_heard_and_the_others_go_on(desk: Desk) -> None:
     assert desk.title() == "Latentcast: door"
 
 
+def test_a_stream_that_gets_its_sound_later_is_not_heard_behind_its_tab(desk: Desk) -> None:
+    sound, desk.channels[1].sound = desk.channels[1].sound, lambda: None
+    desk.press(pygame.K_MINUS)
+    desk.sounds[1].volume = 1.0
+    desk.channels[1].sound = sound
+    desk.later()
+    assert heard(desk) == [0.9, 0.0, 0.0]
+
+
 def test_keys_go_from_tab_to_tab(desk: Desk) -> None:
     shown = []
     for key, mod in [
