@@ -188,6 +188,18 @@ def bench_startup(
     _module("bench.startup").run(runs=runs)
 
 
+@bench.command("whip")
+def bench_whip(
+    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "640x360",
+    fps: Annotated[int, typer.Option(min=1, max=60)] = 30,
+    seconds: Annotated[float, typer.Option(min=2, help="How long to measure each publisher.")] = 20.0,
+    codec: Annotated[str, typer.Option(help="VP8 or H264. Default: what the page chooses.")] = "",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """From a browser's camera over WHIP to a viewer: first picture and delay, by timestamps and by the pixels."""
+    _module("bench.whip.command").run(size=parse_size(size), fps=fps, seconds=seconds, codec=codec, json=json)
+
+
 @bench.command("load")
 def bench_load(
     url: Annotated[

@@ -5,7 +5,7 @@ Only a browser that is on this machine is used; nothing is downloaded.
 
 import importlib.util
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -32,12 +32,12 @@ def find_browser() -> str | None:
 
 
 @asynccontextmanager
-async def running(executable: str) -> AsyncIterator["Browser"]:
-    """A browser without a window."""
+async def running(executable: str, *, more: Sequence[str] = ()) -> AsyncIterator["Browser"]:
+    """A browser without a window. more: arguments besides `ARGUMENTS`."""
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *more])
         try:
             yield browser
         finally:

@@ -42,6 +42,8 @@ class WhipSource(LiveSource):
             audio=self._sound,
             stalled=self._why,
         )
+        self._reason = WAITING
+        """Why nobody publishes."""
         self._pictures.fail(WAITING)
 
     @property
@@ -56,9 +58,10 @@ class WhipSource(LiveSource):
         self._pictures.fail("a publisher is connecting")
 
     def detach(self, reason: str) -> None:
-        """It has gone: why, in words that go on with a colon or stand alone."""
+        """It has gone: why, in words without a full stop."""
+        self._reason = f"{reason}; {WAITING}"
         self._publisher.detach()
-        self._pictures.fail(f"{reason}; {WAITING}")
+        self._pictures.fail(self._reason)
 
     def put_picture(self, picture: av.VideoFrame, captured_us: int) -> None:
         """A decoded picture, captured at that time of the monotonic clock. Any thread; never blocks."""
@@ -86,7 +89,7 @@ class WhipSource(LiveSource):
 
     def _why(self, seconds: float) -> str:
         if not self._publisher.attached:
-            return WAITING
+            return self._reason
         return "the publisher is connected and sends no pictures"
 
 

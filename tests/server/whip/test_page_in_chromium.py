@@ -2,12 +2,15 @@
 
 import asyncio
 import shutil
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.whip.publishing import publisher
+from latentcast import barcode
 from tests.server.whip.publishing import SDP, Server, camera, picture, serving, until
 
 if TYPE_CHECKING:
@@ -115,6 +118,27 @@ async def test_the_page_says_why_it_cannot_publish_and_goes_on_when_it_can() -> 
         await it.goto("about:blank")
         await until(lambda: len(server.publishers) == 0, what="the end of the publisher")
         await asyncio.sleep(0)
+
+
+async def test_h264_of_a_browser_that_hides_its_addresses_arrives_with_its_times() -> None:
+    assert CHROMIUM is not None
+    async with serving(size=(640, 360)) as server:
+        url = str(server.client.make_url("")).rstrip("/")
+        async with publisher(
+            CHROMIUM, url, stream="live", size=(640, 360), fps=30, barcode=True, codec="H264"
+        ) as started:
+            late_us = []
+            status = server.publishers.of("live")
+            assert status is not None
+            await until(lambda: status.status().capture_clock == "sender", what="a sender report")
+            for _ in range(10):
+                planes, captured_us = await picture(server.source())
+                code = barcode.read(planes[0])
+                assert code is not None
+                late_us.append(captured_us - code.captured_us)
+            assert status.status().codec == "H264"
+    # The capture time is the instant of drawing, give or take a frame: the browser composes at its own pace.
+    assert abs(statistics.median(late_us)) / 1000 < 34 + started.clock_error_ms
 
 
 async def test_without_a_secure_context_the_page_says_what_to_do() -> None:
