@@ -31,7 +31,8 @@ function drawSweep(svg, width, height, sweep) {
   });
 }
 
-const PART_COLOURS = ["var(--faint)", "var(--wait)", "var(--encode)", "var(--send)", "var(--network)", "var(--queue)", "var(--decode)", "var(--present)"];
+// Stages keep their colours; what comes before them is grey.
+const partColour = (name, i) => (STAGES.includes(name) ? colour(name) : ["var(--faint)", "var(--grey)"][i % 2]);
 
 function drawPresses(svg, width, height) {
   const names = Object.keys(D.input.parts);
@@ -43,7 +44,7 @@ function drawPresses(svg, width, height) {
   samples.forEach((parts, k) => {
     let at = 0;
     parts.forEach((part, i) => {
-      svg.append(el("rect", { x: x(k) + 0.5, y: y(at + part), width: Math.max(1, x(k + 1) - x(k) - 1), height: Math.max(0, y(at) - y(at + part)), fill: PART_COLOURS[i % PART_COLOURS.length] }));
+      svg.append(el("rect", { x: x(k) + 0.5, y: y(at + part), width: Math.max(1, x(k + 1) - x(k) - 1), height: Math.max(0, y(at) - y(at + part)), fill: partColour(names[i], i) }));
       at += part;
     });
     const area = el("rect", { class: "hit", x: x(k), y: top, width: x(k + 1) - x(k), height: bottom - top });

@@ -8,11 +8,14 @@ document.body.append(tip);
 const put = (id, ...content) => document.getElementById(id)?.replaceChildren(...content);
 const dropped = (id) => document.getElementById(id)?.remove();
 const range = ([low, high]) => `${low.toFixed(1)} to ${high.toFixed(1)}`;
+// Commands are written `like this` in the texts of the document.
+const inCode = (text) => text.split("`").map((piece, i) => (i % 2 ? html("code", {}, piece) : piece));
 const note = (part) => {
-  const box = html("div", { class: "off-note" }, html("p", {}, `Not run: ${part.why}.`));
-  if (part.how) box.append(html("p", {}, part.how));
+  const box = html("div", { class: "off-note" }, html("p", {}, ...inCode(`Not run: ${part.why}.`)));
+  if (part.how) box.append(html("p", {}, ...inCode(part.how)));
   return box;
 };
+const counted = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 const swatch = (fill) => html("span", { class: "swatch", style: `background:${fill}` });
 const legend = (id, entries) => put(id, ...entries.map(([name, fill]) => html("li", {}, swatch(fill), name)));
 
@@ -65,8 +68,8 @@ function fillMethods() {
   put("verdict", a.agree ? `They agree: the medians are ${size} apart, the limit is ${label(a.limit)} ms.` : `They do not agree: the medians are ${size} apart, more than the ${label(a.limit)} ms allowed.`);
   put("difference-text", `The same ${a.frames} frames, paired by frame number. The middle of the differences is ${ms(a.difference.p50, 2)}; nine in ten lie between ${a.difference.p5.toFixed(1)} and ${a.difference.p95.toFixed(1)} ms. A grab cannot tell two instants apart that are closer than its bound (vertical lines, median ${p.bound.p50.toFixed(1)} ms); ${(100 * a.within_bound).toFixed(0)} % of the frames differ by no more than that. Below zero the picture was on the screen before the drawing call had returned.`);
   const odd = [];
-  if (p.unseen) odd.push(`${p.unseen} presented frames are on no grab: a newer one replaced them in between`);
-  if (p.contradicting) odd.push(`${p.contradicting} pictures claim another capture time than their frame's header`);
+  if (p.unseen) odd.push(`${counted(p.unseen, "presented frame is", "presented frames are")} on no grab, replaced between two of them`);
+  if (p.contradicting) odd.push(`${counted(p.contradicting, "picture claims", "pictures claim")} another capture time than their frame's header`);
   odd.push(`${p.grabs} grabs, each ${p.grab_ms.toFixed(1)} ms, ${p.unreadable} without a readable bar code`);
   put("grab-text", `${odd.join("; ")}.`);
 }
@@ -82,6 +85,7 @@ function fillConditions() {
   for (const sweep of D.sweeps) {
     const id = `sweep-${sweep.parameter}`;
     put(`${id}-text`, `${sweep.points.length} conditions, ${sweep.points[0].runs.length} runs of ${label(sweep.seconds)} s each${sweep.link ? `, over ${sweep.link}` : ""}. Points are medians of the runs, bars reach from the lowest to the highest.`);
+    legend(`${id}-legend`, [["p50", "var(--accent)"], ["p95", "var(--faint)"]]);
     chart(id, 280, (svg, width, height) => drawSweep(svg, width, height, sweep), `Latency against ${sweep.parameter}`);
     table(`${id}-table`, [`${sweep.parameter}, ${sweep.unit}`, "p50", "p95", "presented", "kbit/s"], sweep.points.map((point) => [label(point.value), point.p50.toFixed(1), point.p95.toFixed(1), `${(100 * point.presented).toFixed(1)} %`, (point.sent_bps / 1e3).toFixed(0)]));
   }
@@ -95,9 +99,9 @@ function fillInput() {
     put("input-block", note(i));
     return;
   }
-  put("input-text", `${i.presses} key presses, each until its pixel had changed in the decoded picture: p50 ${ms(i.decoded.p50, 0)}, p95 ${ms(i.decoded.p95, 0)}. Target for p50: ${label(i.target)} ms.${i.lost ? ` ${i.lost} presses were never answered.` : ""}`);
+  put("input-text", `${i.presses} key presses, each until its pixel had changed in the decoded picture: p50 ${ms(i.decoded.p50, 0)}, p95 ${ms(i.decoded.p95, 0)}. Target for p50: ${label(i.target)} ms.${i.lost ? ` ${counted(i.lost, "press was", "presses were")} never answered.` : ""}`);
   const names = Object.keys(i.parts);
-  legend("input-legend", names.map((name, k) => [name, PART_COLOURS[k % PART_COLOURS.length]]));
+  legend("input-legend", names.map((name, k) => [name, partColour(name, k)]));
   chart("input-chart", 280, drawPresses, "Time from every key press to the changed pixel, in parts");
   table("input-table", ["part, ms", "p50", "p95", "p99", "max"], names.map((name) => [name, ...percentileCells(i.parts[name])]), ["key to pixel", ...percentileCells(i.decoded)]);
 }

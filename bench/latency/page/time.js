@@ -25,7 +25,7 @@ function drawStages(svg, width) {
       at += part;
       const bar = el("rect", { x: start, y, width: Math.max(0, span - 1), height: 38, rx: 2, fill: colour(STAGES[i]) });
       svg.append(bar);
-      if (span > 46) svg.append(el("text", { class: "on", x: start + 7, y: y + 16, "pointer-events": "none" }, STAGES[i]));
+      if (span > 12 + 7.4 * STAGES[i].length) svg.append(el("text", { class: "on", x: start + 7, y: y + 16, "pointer-events": "none" }, STAGES[i]));
       if (span > 30) svg.append(el("text", { class: "on", x: start + 7, y: y + 31, "pointer-events": "none" }, part.toFixed(1)));
       bar.addEventListener("pointermove", (event) => showTip(event, `${STAGES[i]} at ${row.name}: ${ms(part)}`));
       bar.addEventListener("pointerleave", hideTip);

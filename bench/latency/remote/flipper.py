@@ -1,4 +1,4 @@
-"""A window over the whole screen that turns from black to white or back at every key press.
+"""A grey window over the whole screen, in whose middle a patch turns black or white at every key press.
 
 Runs as a process of its own, `python -m bench.latency.remote.flipper`: it says `{"ready": true}`, then, for each key
 press, one line with when the key came and when the X server had drawn the new colour. It ends with its input.
@@ -15,6 +15,9 @@ from server.x11 import open_display
 _BLACK: Final = 0x101010
 _WHITE: Final = 0xEBEBEB
 """Luma 16 and 235: as far apart as the bar code's cells, and no further than limited range keeps."""
+_GREY: Final = 0x808080
+_PATCH_SHARE: Final = 4
+"""The patch is so small a part of the screen's width and height: as much as a menu that opens, not a scene change."""
 _KEY_PRESS: Final = 2
 _EXPOSE: Final = 12
 _MASK: Final = 1 << 0 | 1 << 15
@@ -27,7 +30,7 @@ def flip(display_name: str) -> None:
     screen = display.screen()
     width, height = screen.width_in_pixels, screen.height_in_pixels
     window = screen.root.create_window(
-        0, 0, width, height, 0, screen.root_depth, background_pixel=_BLACK, override_redirect=True, event_mask=_MASK
+        0, 0, width, height, 0, screen.root_depth, background_pixel=_GREY, override_redirect=True, event_mask=_MASK
     )
     pen = window.create_gc(foreground=_BLACK)
     window.map()
@@ -56,7 +59,8 @@ def flip(display_name: str) -> None:
 
 def _paint(display: Any, window: Any, pen: Any, *, white: bool, size: tuple[int, int]) -> None:
     pen.change(foreground=_WHITE if white else _BLACK)
-    window.fill_rectangle(pen, 0, 0, *size)
+    width, height = size[0] // _PATCH_SHARE, size[1] // _PATCH_SHARE
+    window.fill_rectangle(pen, (size[0] - width) // 2, (size[1] - height) // 2, width, height)
     display.sync()
 
 
