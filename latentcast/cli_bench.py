@@ -242,3 +242,18 @@ def bench_dashboard(
     _module("bench.load.dashboard").run(
         viewers=viewers, seconds=seconds, rounds=rounds, reader=reader, json=json, screenshot=screenshot
     )
+
+
+@bench.command("capture")
+def bench_capture(
+    seconds: Annotated[float, typer.Option(min=5, help="Of each run, after 3 s that do not count.")] = 20.0,
+    runs: Annotated[int, typer.Option(min=1, help="Of each source, in turn.")] = 2,
+    size: Annotated[str, typer.Option("--size", metavar="WxH")] = "640x360",
+    fps: Annotated[int, typer.Option(min=5, max=60, help="Of the stream, whatever the source does.")] = 30,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as Markdown.")] = None,
+) -> None:
+    """The delay of a stream whose source stalls for seconds, or runs at 120 fps, beside one that does neither."""
+    parsed = parse_size(size)
+    assert parsed is not None
+    _module("bench.capture.command").run(seconds=seconds, runs=runs, size=parsed, fps=fps, json=json, markdown=markdown)

@@ -17,6 +17,7 @@ from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
 from latentcast.statistics import Window
 from latentcast.worker import Worker
+from server.cadence import Cadence
 from server.encode_control import EncodeControl, EncodeOrder
 from server.encoder_worker import EncodeJob, EncodeResult, EncoderSetup, Result
 from server.frame_slots import CapturedFrame, FrameSlots
@@ -83,6 +84,9 @@ class Rendition:
         self.standing: list[MediaSender] | None = None
         """Whose rate counts; None: everybody's."""
         self.control = EncodeControl(size=size, fps=fps)
+        self._cadence = Cadence(fps)
+        self._interval_s = 1 / fps
+        self._later: asyncio.TimerHandle | None = None
         self.coded = Coded()
         self.encode_ms = Window(_RECENT)
         self.frame_bytes = Window(_RECENT)
@@ -129,6 +133,8 @@ class Rendition:
         self._stopping = True
         if self._restart is not None:
             self._restart.cancel()
+        if self._later is not None:
+            self._later.cancel()
         await self._worker.stop()
         self._release()
 
@@ -136,6 +142,12 @@ class Rendition:
         """Give the encoder the newest picture, if it is free and the picture can be sent in time."""
         watching = self.watching
         if not watching or not self.ready or not self._worker.ready or self._worker.busy or self._in_flight is not None:
+            return
+        now = time.monotonic()
+        decode_ms = [session.seen.stages_ms.get("decode", 0.0) for session in watching if session.seen is not None]
+        wait_s = self._cadence.wait_s(now, decode_ms)
+        if wait_s > 0:
+            self._pump_later(wait_s)
             return
         frame = self._slots.take(self.index)
         if frame is None:
@@ -145,7 +157,7 @@ class Rendition:
             [session.sender for session in watching],
             frame_id=frame.frame_id,
             captured_us=frame.captured_us,
-            now=time.monotonic(),
+            now=now,
             standing=self.standing,
             intra_interval=min(intervals, default=None),
         )
@@ -159,7 +171,14 @@ class Rendition:
         for session in watching:
             session.announce()
         self._in_flight = (frame, order)
+        self._cadence.begin(now)
         self._submit(frame, order)
+
+    def _pump_later(self, wait_s: float) -> None:
+        """The next picture does it, or this, should none come."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = self._loop.call_later(wait_s + self._interval_s, self.pump)
 
     def _submit(self, frame: CapturedFrame, order: EncodeOrder) -> None:
         job = EncodeJob(
@@ -203,6 +222,7 @@ class Rendition:
             self._in_flight = (frame, again)
             self._submit(frame, again)
             return
+        self._cadence.done(now)
         self._release()
         self._barren_restarts = 0
         watching = self.watching

@@ -19,6 +19,9 @@ _MOST_BROKEN = 300
 """Packets in a row that could not be decoded: ten seconds of an ordinary camera, more than any group of pictures that
 a stream is joined in the middle of."""
 
+_ONE_THREAD_PIXELS = 1280 * 720
+"""Up to this size one thread decodes hundreds of pictures a second, and more would only take the encoder's cores."""
+
 _BEHIND_s = 1.0
 """A picture this much later than the promptest one is waited for in vain: the decoder has to leave some out."""
 _CAUGHT_UP_s = 0.2
@@ -81,6 +84,8 @@ def video_stream(container: av.container.InputContainer, shown: str) -> VideoStr
         raise SourceLost(f"{shown} sends video that this FFmpeg has no decoder for; send H.264, HEVC, VP8, VP9 or AV1")
     # Frame threads hold back as many frames as there are threads; slices hold back none.
     stream.thread_type = "SLICE"
+    if stream.width * stream.height <= _ONE_THREAD_PIXELS:
+        stream.codec_context.thread_count = 1
     stream.codec_context.flags |= av.codec.context.Flags.low_delay
     return stream
 

@@ -35,8 +35,8 @@ from server.sources.url_sound import UrlSound
 DEFAULT_SIZE = (640, 360)
 DEFAULT_FPS = 30.0
 """Of a stream that does not answer when it is opened, and was given neither."""
-MOST_DEFAULT_FPS = 60.0
-"""A sender at a higher rate is shown at this one, unless another is asked for."""
+MOST_DEFAULT_FPS = 30.0
+"""A sender at a higher rate is shown at this one, which an ordinary laptop can encode, unless another is asked for."""
 
 OPEN_TIMEOUT_S = 10.0
 """Cameras on slow links take seconds to say their first word."""

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,16 +39,18 @@ def opened(url: str, size: tuple[int, int] | None = None) -> Iterator[tuple[Sour
         source.close()
 
 
-def read_until(source: Source, planes: NDArray[np.uint8], wanted: str | int) -> None:
-    """Read until a picture is about that bright, or a loss has those words."""
+def read_until(source: Source, planes: NDArray[np.uint8], wanted: str | int) -> list[str]:
+    """Read until a picture is about that bright, or a loss has those words; returns the words of all losses."""
+    told: list[str] = []
     for number in range(300):
         try:
             source.read(planes, frame_id=number)
             if isinstance(wanted, int) and abs(int(planes[0, 48, 80]) - (wanted - 16) * 255 / 219) < 6:
-                return
+                return told
         except SourceLost as loss:
-            if isinstance(wanted, str) and wanted in str(loss):
-                return
+            told.append(str(loss))
+            if isinstance(wanted, str) and wanted in told[-1]:
+                return told
     raise AssertionError(wanted)
 
 
@@ -88,9 +89,7 @@ def test_a_server_that_sends_no_video_is_told_apart_and_tried_again(script: Scri
         Server(script, http(clip(level=DARK), stay=True)) as server,
         opened(f"http://user:secret@127.0.0.1:{server.port}/x", size=(160, 96)) as (source, planes),
     ):
-        with pytest.raises(SourceLost, match=re.escape(words)) as loss:
-            source.read(planes, frame_id=0)
-        assert "secret" not in str(loss.value)
+        assert "secret" not in " ".join(read_until(source, planes, words))
         read_until(source, planes, DARK)
 
 
@@ -108,8 +107,7 @@ def test_a_stream_that_does_not_answer_is_waited_for_with_a_size_of_its_own() ->
         port = gone.port
     with opened(f"rtsp://user:secret@127.0.0.1:{port}/1") as (source, planes):
         assert (source.size, source.fps) == ((640, 360), 30.0)
-        with pytest.raises(SourceLost, match=rf"nobody answers at rtsp://\*\*\*@127.0.0.1:{port}/1"):
-            source.read(planes, frame_id=0)
+        read_until(source, planes, f"nobody answers at rtsp://***@127.0.0.1:{port}/1")
         with Server(rtsp(clip(level=DARK)), port=port):
             read_until(source, planes, DARK)
 

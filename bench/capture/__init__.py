@@ -1,0 +1,1 @@
+"""`latentcast bench capture`: whether a source that stalls, or is too fast, delays anything."""
