@@ -43,3 +43,11 @@ class Channel:
     """The sound, once the stream is known to have one."""
     hook: EventHook | None = None
     """Sees events before the window's own keys while the channel is the active one."""
+    tick: Callable[[], None] = lambda: None
+    """Called once a turn of the loop, after its events."""
+    drivable: Callable[[], bool] = lambda: False
+    """Whether this viewer may drive what the stream shows."""
+    driving: Callable[[], bool] = lambda: False
+    """Whether what the user does goes to a remote desktop."""
+    on_hidden: Callable[[], None] = lambda: None
+    """Another channel of the window becomes the active one."""

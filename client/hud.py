@@ -12,7 +12,7 @@ from client.badges import AMBER, RED, Badge, paint_badges
 from client.canvas import Canvas
 from client.fit import Box
 from client.help_screen import paint_help
-from client.keys import KEYS, SEVERAL_KEYS
+from client.keys import KEYS, REMOTE_KEYS, SEVERAL_KEYS
 from client.overlay import paint_panel, paint_toast
 from client.pane import Pane
 from client.state_screen import state_colour
@@ -86,6 +86,8 @@ class Hud:
         self._draw_badges(view, pane, box, margin, beside=numbers)
         if self.help:
             keys = KEYS + (SEVERAL_KEYS if len(view.panes) > 1 else ())
+            if pane.channel.drivable():
+                keys += REMOTE_KEYS
             label = self._canvas.label(
                 "help", (keys, whole.size, view.scale), lambda: paint_help(keys, whole.size, view.scale)
             )
@@ -150,6 +152,8 @@ def _badges(pane: Pane, *, muted: bool, on_top: bool) -> list[Badge]:
         badges.append(Badge("pin"))
     if muted:
         badges.append(Badge("muted"))
+    if pane.channel.driving():
+        badges.append(Badge("pointer", "Driving", AMBER))
     if pane.paused:
         badges.append(Badge("pause", "Paused", AMBER))
     recording = None if pane.channel.recorder is None else pane.channel.recorder.status()

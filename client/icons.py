@@ -35,6 +35,7 @@ Icon = Literal[
     "sound",
     "muted",
     "pin",
+    "pointer",
 ]
 _Stroke = tuple[str, tuple[float, ...]]
 
@@ -122,6 +123,7 @@ _DRAWINGS: dict[Icon, tuple[_Stroke, ...]] = {
         ("closed", (10, 3.5, 14, 3.5, 14.6, 10, 17.5, 14, 6.5, 14, 9.4, 10)),
         ("line", (12, 14, 12, 21)),
     ),
+    "pointer": (("closed", (6, 3, 18.5, 12.5, 12.5, 13.3, 9.3, 19)),),
 }
 
 

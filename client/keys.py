@@ -72,6 +72,11 @@ SEVERAL_KEYS: tuple[tuple[str, str], ...] = (
     ("g", "grid, or tabs"),
 )
 """Further keys where several streams share a window."""
+REMOTE_KEYS: tuple[tuple[str, str], ...] = (
+    ("F10", "drive the desktop"),
+    ("Right Ctrl", "give it back"),
+)
+"""Of a stream that shows a screen which this viewer may drive (`client.remote`)."""
 
 _SHORTCUT_MODIFIERS = pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META
 """A key held together with one of these belongs to the desktop; Ctrl+Tab is the exception that everybody knows."""

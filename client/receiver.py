@@ -189,6 +189,11 @@ class Receiver:
             self._audio.end()
         await self._peer.close()
 
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that wait to be sent."""
+        return self._peer.control_backlog
+
     def send(self, message: ClientMessage) -> bool:
         """Put a message on the control channel, once the session is up. False when it could not be taken."""
         return self.config is not None and not self._ended and self._peer.send_control(message.model_dump_json())

@@ -200,8 +200,15 @@ def _windows(
 ) -> "list[Window]":
     """One window with a tab for each stream, or one for each."""
     from client.channel import Channel
+    from client.remote import RemoteControl
+    from client.remote_desk import SdlDesk
     from client.window import Window
 
+    controls = [
+        RemoteControl(one.viewer, SdlDesk(), say=one.tell, typed=settings.keyboard == "text") for one in watched
+    ]
+    for one, control in zip(watched, controls, strict=True):
+        one.viewer.on_remote = control.on_message
     channels = [
         Channel(
             name=one.name,
@@ -213,8 +220,13 @@ def _windows(
             notice=one.notice,
             recorder=one.recorder,
             sound=one.viewer.sound,
+            hook=control,
+            tick=control.tick,
+            drivable=control.may_drive,
+            driving=control.is_driving,
+            on_hidden=control.stop,
         )
-        for one, mailbox in zip(watched, mailboxes, strict=True)
+        for one, mailbox, control in zip(watched, mailboxes, controls, strict=True)
     ]
     groups = [[channel] for channel in channels] if settings.windows else [channels]
     return [

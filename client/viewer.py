@@ -29,7 +29,7 @@ from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
 from codec.profiles import Profile
 from latentcast.config import ViewSettings
-from latentcast.control import ClientMessage, Clipboard, Config, Cursor, Notice, SourceState
+from latentcast.control import ClientMessage, Clipboard, Config, Cursor, Notice, RemoteMessage, SourceState
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.shared_buffer import SharedBuffer
@@ -63,9 +63,12 @@ class Viewer:
         measurement: Measurement,
         on_picture: Callable[[Picture], None],
         on_notice: Callable[[str], None],
+        on_told: Callable[[str], None] | None = None,
         patient: bool = False,
     ) -> None:
-        """patient: a refusal is no end but a state, and the server is asked again; so is an error of the decoder.
+        """on_told(text): a sentence of the server for the user; by default as `on_notice`.
+
+        patient: a refusal is no end but a state, and the server is asked again; so is an error of the decoder.
 
         Raises UserError when the URL is not one, or the profile cannot be used.
         """
@@ -74,6 +77,9 @@ class Viewer:
         self._measurement = measurement
         self._on_picture = on_picture
         self._on_notice = on_notice
+        self._on_told = on_told or on_notice
+        self.on_remote: Callable[[Cursor | Clipboard], None] = lambda _: None
+        """Called on the event loop for what a driven desktop sends."""
         self._patient = patient
         self.failure: UserError | None = None
         """Why a patient viewer has shown nothing, as far as it knows."""
@@ -146,6 +152,23 @@ class Viewer:
     def send(self, message: ClientMessage) -> bool:
         """Tell the server something, on the event loop's thread; False while there is no session to say it in."""
         return self._receiver is not None and self._receiver.send(message)
+
+    @property
+    def may_drive(self) -> bool:
+        """Whether the server lets this viewer drive what it shows now. Any thread."""
+        return self._receiver is not None and self.source is not None and self.source.drive
+
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that wait to be sent. Any thread."""
+        receiver = self._receiver
+        return 0 if receiver is None else receiver.control_backlog
+
+    def send_remote(self, message: RemoteMessage) -> None:
+        """Send what drives a desktop; dropped where there is no session. Any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.send, message)
 
     def passed(self, picture: Picture, now_us: int) -> None:
         """A picture came and is not shown: its tab is hidden, or paused. Any thread."""
@@ -322,7 +345,9 @@ class Viewer:
 
     def _on_message(self, message: Cursor | Clipboard | Notice) -> None:
         if isinstance(message, Notice):
-            self._on_notice(capitalised(message.message))
+            self._on_told(capitalised(message.message))
+        else:
+            self.on_remote(message)
 
     async def _wait_stop(self, seconds: float) -> None:
         try:

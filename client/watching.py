@@ -51,9 +51,14 @@ class Watching:
         # With a window, and nobody who waits for an end, a refusal is something to look at.
         patient = mailbox is not None and settings.seconds is None and settings.report is None
         self.viewer = Viewer(
-            settings, measurement=self.measurement, on_picture=self._on_picture, on_notice=say, patient=patient
+            settings,
+            measurement=self.measurement,
+            on_picture=self._on_picture,
+            on_notice=say,
+            on_told=self.tell,
+            patient=patient,
         )
-        self.recorder = None if folder is None else Recorder(self.name, folder, notify=self._tell)
+        self.recorder = None if folder is None else Recorder(self.name, folder, notify=self.tell)
         self._runners = [SinkRunner(sink, on_end=self._on_sink_end) for sink in sinks]
         self._ended: set[str] = set()
         """Places of sinks that ended by themselves: said already."""
@@ -111,7 +116,7 @@ class Watching:
             if taker is not None:
                 taker.put(picture.planes, picture.timeline.decoded_us, fps=config.fps)
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """The terminal and the window. Any thread."""
         self._notices.append(text)
         self._say(text)
@@ -121,7 +126,7 @@ class Watching:
         self._ended.add(status.place)
         watched_for = self._mailbox is not None or self._settings.report is not None
         if watched_for or len(self._ended) < len(self._runners):
-            self._tell(outcome(status))
+            self.tell(outcome(status))
             return
         # Nobody looks, nobody measures, and nobody takes the pictures any more.
         if status.problem is None:

@@ -123,6 +123,7 @@ class Window:
         now_us = self._clock_us()
         visible = self._visible()
         for pane in self._panes:
+            pane.channel.tick()
             first = pane.picture is None
             if pane.take(now_us, visible=pane in visible):
                 self._dirty = True
@@ -170,6 +171,11 @@ class Window:
             self._on_press(event.pos)
         elif (command := command_of(event)) is not None:
             self._obey(command)
+
+    @property
+    def driving(self) -> bool:
+        """Whether what the user does goes to a remote desktop."""
+        return not self.closed and self._panes[self._active].channel.driving()
 
     def contents(self) -> pygame.Surface:
         """What the window shows, bars and overlay included, in pixels of the screen. Before `close`."""
@@ -263,6 +269,8 @@ class Window:
             self._set_full_screen(not self._full_screen)
 
     def _select(self, index: int) -> None:
+        if index != self._active:
+            self._panes[self._active].channel.on_hidden()
         self._active = index
         self._volume.apply(self._active)
         self._dirty = True

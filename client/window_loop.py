@@ -11,6 +11,8 @@ from client.window import Window
 
 _WAIT_S = 0.02
 """Longest sleep between two looks at the keyboard: one 50 Hz tick, below what a key press is felt at."""
+_DRIVING_WAIT_S = 0.004
+"""The same while a desktop is driven, whose delay adds to this one."""
 
 
 def run_windows(windows: Sequence[Window], stop: threading.Event, bell: threading.Event) -> None:
@@ -20,7 +22,7 @@ def run_windows(windows: Sequence[Window], stop: threading.Event, bell: threadin
     """
     try:
         while not stop.is_set():
-            bell.wait(_WAIT_S)
+            bell.wait(_DRIVING_WAIT_S if any(window.driving for window in windows) else _WAIT_S)
             bell.clear()
             for event in pygame.event.get():
                 if event.type == pygame.QUIT:

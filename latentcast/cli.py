@@ -156,6 +156,9 @@ def view(
     headless: Annotated[bool | None, typer.Option("--headless", help="No window.")] = None,
     audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="Play the stream's sound.")] = None,
     volume: Annotated[int | None, typer.Option(help="How loud, 0 to 100.")] = None,
+    keyboard: Annotated[
+        str | None, typer.Option(metavar="HOW", help="Keys to a desktop that is driven: keys (by place) or text.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop so long after the first picture.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and pictures there.")] = None,
     compare: Annotated[Path | None, typer.Option(metavar="RING", help="Capture ring of a server on here.")] = None,
@@ -182,6 +185,7 @@ def view(
         "headless": headless,
         "audio": audio,
         "volume": volume,
+        "keyboard": keyboard,
         "seconds": seconds,
         "report": report,
         "compare": compare,
