@@ -108,7 +108,9 @@ class AudioPlayer:
         mute: bool = False,
         on_problem: Callable[[str], None] = lambda _: None,
         open_device: OpenDevice = open_device,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now_s = clock_s
         self._lock = threading.Lock()
         self._volume, self._mute = volume, mute
         self._gain = 0.0
@@ -241,7 +243,7 @@ class AudioPlayer:
         with self._lock:
             if self._playout is not None:
                 self._playout.on_sound(
-                    sequence, rtp, np.concatenate(samples), now_s=time.monotonic(), offset_us=clock.offset_us
+                    sequence, rtp, np.concatenate(samples), now_s=self._now_s(), offset_us=clock.offset_us
                 )
         if self._device is None and self._opening is None and self._reason is None:
             self._opening = asyncio.get_running_loop().create_task(self._open(), name="sound device")
@@ -266,7 +268,7 @@ class AudioPlayer:
             playout, clock, device = self._playout, self._clock, self._device
             if playout is None or clock is None or device is None:
                 return np.zeros((count, CHANNELS), np.float32)
-            out = playout.pull(count, now_s=time.monotonic(), offset_us=clock.offset_us, device_s=device.delay_s)
+            out = playout.pull(count, now_s=self._now_s(), offset_us=clock.offset_us, device_s=device.delay_s)
             # A step of the volume would click: it is spread over the piece.
             before, self._gain = self._gain, 0.0 if self._mute else gain_of(self._volume)
             out *= np.linspace(before, self._gain, count, dtype=np.float32)[:, None]
