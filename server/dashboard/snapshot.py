@@ -26,11 +26,13 @@ from server.dashboard.model import (
 from server.rendition import CodedFrame, Rendition
 from server.session import ViewerSession
 from server.sources import mask_spec
+from server.sources.mask import HIDDEN
 from server.stream import Stream
 from server.whip.publisher import Publisher
 
 ID_CHARACTERS = 6
 """Of a session's id that are shown: the whole id would allow to end the session."""
+# Sources say what failed without passwords; this is for a library that does not.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
@@ -111,7 +113,7 @@ class SnapshotBuilder:
             kind=stream.source_status.kind,
             source=", ".join(mask_spec(spec) for spec in stream.spec),
             state=state,
-            reason=_CREDENTIALS.sub("…@", reason),
+            reason=_CREDENTIALS.sub(f"{HIDDEN}@", reason),
             width=stream.width,
             height=stream.height,
             fps=stream.fps,

@@ -133,7 +133,7 @@ async def test_a_stream_says_why_it_has_no_picture() -> None:
         stream.source_status = SourceStatus("url", "waiting", "rtsp://me:secret@camera/1 does not answer")
         state = state_of(builder)
         assert (state.kind, state.state) == ("url", "waiting")
-        assert state.reason == "rtsp://…@camera/1 does not answer"
+        assert state.reason == "rtsp://***@camera/1 does not answer"
         stream.fail("the camera was unplugged")
         assert (state_of(builder).state, state_of(builder).reason) == ("ended", "the camera was unplugged")
 
