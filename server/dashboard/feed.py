@@ -1,32 +1,42 @@
 """One snapshot for everybody who looks: made twice a second while there is somebody, and never otherwise.
 
-    build() -> bytes -> every subscription's slot -> its page
-                \\-> history, for the next page that opens
+    lines() -> every subscription's slot -> its page
+           \\-> history, for the next page that opens
 
-A slot holds one line: who reads slowly skips snapshots, and costs nobody anything.
+A slot holds one line: who reads slowly skips snapshots, and costs nobody anything. There are two lines of a snapshot:
+one for those who manage, and one without what is nobody else's business.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 HISTORY_S = 120.0
 MAX_HISTORY_BYTES = 2_000_000
-"""A stream with four viewers takes 3 kB a snapshot, so two minutes are far below it; of more the newest are kept."""
+"""A stream with four viewers takes 5 kB a snapshot, so two minutes are below it; of more the newest are kept."""
 MAX_SUBSCRIPTIONS = 32
 """Pages that are open at the same time; each costs what writing a few kilobytes twice a second costs."""
+
+
+class Lines(NamedTuple):
+    """One snapshot as lines of JSON, each with its newline."""
+
+    managing: bytes
+    """For those who may manage."""
+    looking: bytes
+    """For those who may only view."""
 
 
 class Builder(Protocol):
     """What makes the lines."""
 
-    def line(self) -> bytes:
-        """A snapshot of now as one line of JSON, with its newline."""
+    def lines(self) -> Lines:
+        """A snapshot of now."""
         ...
 
     def forget(self) -> None:
@@ -37,18 +47,24 @@ class Builder(Protocol):
 class Subscription:
     """One reader. `next` waits for the newest line."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, manage: bool) -> None:
+        self.manage = manage
+        """Which of the two lines it gets."""
         self.skipped = 0
         """Lines that a newer one replaced before they were read."""
         self._line: bytes | None = None
         self._ended = False
         self._there = asyncio.Event()
 
-    def put(self, line: bytes) -> None:
-        """Offer a line; it replaces one that was not read."""
+    def put(self, lines: Lines) -> None:
+        """Offer a snapshot; it replaces one that was not read."""
         self.skipped += self._line is not None
-        self._line = line
+        self._line = self.line_of(lines)
         self._there.set()
+
+    def line_of(self, lines: Lines) -> bytes:
+        """The one for this reader."""
+        return lines.managing if self.manage else lines.looking
 
     def end(self) -> None:
         """No more lines: `next` returns None from now on."""
@@ -73,7 +89,7 @@ class Feed:
         """Processor time that making snapshots took so far."""
         self._builder = builder
         self._interval_s = interval_s
-        self._history: deque[bytes] = deque(maxlen=max(1, round(HISTORY_S / interval_s)))
+        self._history: deque[Lines] = deque(maxlen=max(1, round(HISTORY_S / interval_s)))
         self._history_bytes = 0
         self._subscriptions: set[Subscription] = set()
         self._ticking: asyncio.Task[None] | None = None
@@ -89,13 +105,13 @@ class Feed:
         """No more fit."""
         return self._closed or len(self._subscriptions) >= MAX_SUBSCRIPTIONS
 
-    def subscribe(self) -> tuple[Subscription, bytes]:
-        """A new reader, and the lines of the last minutes for it to start with."""
-        subscription = Subscription()
+    def subscribe(self, *, manage: bool) -> tuple[Subscription, bytes]:
+        """A new reader, and the lines of the last minutes for it to start with. manage: it has that right."""
+        subscription = Subscription(manage=manage)
         self._subscriptions.add(subscription)
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().create_task(self._tick(), name="dashboard")
-        return subscription, b"".join(self._history)
+        return subscription, b"".join(map(subscription.line_of, self._history))
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """The reader is gone; with the last one the work ends."""
@@ -127,16 +143,19 @@ class Feed:
     def publish(self) -> None:
         """Make a snapshot and give it to everybody."""
         started = time.thread_time()
-        line = self._builder.line()
-        self._remember(line)
+        lines = self._builder.lines()
+        self._remember(lines)
         for subscription in self._subscriptions:
-            subscription.put(line)
+            subscription.put(lines)
         self.cpu_s += time.thread_time() - started
 
-    def _remember(self, line: bytes) -> None:
+    def _remember(self, lines: Lines) -> None:
         if len(self._history) == self._history.maxlen:
-            self._history_bytes -= len(self._history.popleft())
-        self._history.append(line)
-        self._history_bytes += len(line)
+            self._forget_oldest()
+        self._history.append(lines)
+        self._history_bytes += sum(map(len, lines))
         while self._history_bytes > MAX_HISTORY_BYTES:
-            self._history_bytes -= len(self._history.popleft())
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._history_bytes -= sum(map(len, self._history.popleft()))

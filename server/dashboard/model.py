@@ -84,7 +84,7 @@ class ViewerState(_Line):
     """The first characters of the session's; the whole id is a secret that ends the session."""
     program: str
     address: str | None
-    """Where its request came from: a proxy's, if there is one."""
+    """Where its request came from: a proxy's, if there is one. Null to those who may not manage."""
     state: Literal["connecting", "live", "leaving"]
     rendition: int
     seconds: NotNegative
@@ -122,7 +122,7 @@ class StreamState(_Line):
     name: str
     kind: str
     source: str
-    """As it was given, passwords left out."""
+    """As it was given, passwords left out. Only the kind to those who may not manage."""
     state: State
     reason: str
     """Why there is no picture; empty when there is one."""

@@ -61,14 +61,15 @@ class Dashboard:
         headers = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
+        manage = rights(request, self._settings).manage
         welcome = Welcome(
             version=__version__,
-            manage=rights(request, self._settings).manage,
+            manage=manage,
             token_wanted=self._settings.token is not None,
             interval_ms=round(INTERVAL_S * 1e3),
             history_ms=round(HISTORY_S * 1e3),
         )
-        subscription, history = self.feed.subscribe()
+        subscription, history = self.feed.subscribe(manage=manage)
         try:
             line: bytes | None = welcome.model_dump_json().encode() + b"\n" + history
             while line is not None:

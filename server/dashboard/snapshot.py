@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from latentcast.control import Viewer
 from latentcast.statistics import percentile
 from latentcast.vitals import LoopLag, resident_mb
+from server.dashboard.feed import Lines
 from server.dashboard.model import (
     PublisherState,
     RenditionState,
@@ -75,9 +76,10 @@ class SnapshotBuilder:
         """The next snapshot has no rates, and nothing that has ended is kept alive."""
         self._before = None
 
-    def line(self) -> bytes:
-        """A snapshot of now as one line of JSON."""
-        return self.build().model_dump_json().encode() + b"\n"
+    def lines(self) -> Lines:
+        """A snapshot of now as JSON."""
+        snapshot = self.build()
+        return Lines(_line(snapshot), _line(for_everybody(snapshot)))
 
     def build(self) -> Snapshot:
         """A snapshot of now."""
@@ -201,6 +203,24 @@ class SnapshotBuilder:
             fps=_rounded(self._rate(counts, status.decoded, old_decoded), 1),
             dropped=status.dropped,
         )
+
+
+def for_everybody(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as viewers may see it: without each other's addresses, and where on the server a source lies."""
+    streams = tuple(
+        stream.model_copy(
+            update={
+                "source": stream.kind,
+                "viewers": tuple(viewer.model_copy(update={"address": None}) for viewer in stream.viewers),
+            }
+        )
+        for stream in snapshot.streams
+    )
+    return snapshot.model_copy(update={"streams": streams})
+
+
+def _line(snapshot: Snapshot) -> bytes:
+    return snapshot.model_dump_json().encode() + b"\n"
 
 
 def _status(stream: Stream) -> tuple[State, str]:

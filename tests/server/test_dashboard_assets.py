@@ -49,6 +49,34 @@ def test_every_field_and_button_has_a_name() -> None:
         assert re.sub(r"<[^>]*>", "", text).strip() or "aria-label=" in attributes
 
 
+def luminance(colour: str) -> float:
+    """Of a colour such as #1a2129, as WCAG 2.2 defines it."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(theme: str) -> None:
+    block = re.search(rf'data-theme="{theme}"\] {{(.*?)}}', (STATIC / "app.css").read_text(), re.S)
+    assert block
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block.group(1)))
+    grounds = {
+        "page": ("text", "muted"),
+        "card": ("text", "muted", "accent", "danger", "good", "warn"),
+        "hover": ("text", "muted", "good", "warn"),
+        "field": ("text", "muted"),
+        "accent": ("on-accent",),
+        "danger-ground": ("danger",),
+        "warn-ground": ("warn",),
+        "good-ground": ("good",),
+    }
+    for ground, texts in grounds.items():
+        for text in texts:
+            darker, lighter = sorted((luminance(colours[text]), luminance(colours[ground])))
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{text} on {ground}"
+
+
 @pytest.mark.asyncio
 async def test_files_may_be_kept_for_ever_and_the_page_never() -> None:
     async with serving(token="secret") as running:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from server.dashboard import feed as feed_module
-from server.dashboard.feed import MAX_SUBSCRIPTIONS, Feed, Subscription
+from server.dashboard.feed import MAX_SUBSCRIPTIONS, Feed, Lines, Subscription
 from tests.server.dashboard_double import serving
 
 
@@ -17,9 +17,10 @@ class Builder:
         self.built = self.forgotten = 0
         self.size = size
 
-    def line(self) -> bytes:
+    def lines(self) -> Lines:
         self.built += 1
-        return b"%d%s\n" % (self.built, b" " * self.size)
+        line = b"%d%s\n" % (self.built, b" " * self.size)
+        return Lines(line, b"-" + line)
 
     def forget(self) -> None:
         self.forgotten += 1
@@ -36,7 +37,7 @@ async def test_nothing_is_made_while_nobody_looks() -> None:
     feed = Feed(builder, interval_s=0.001)
     await asyncio.sleep(0.02)
     assert builder.built == 0
-    subscription, _ = feed.subscribe()
+    subscription, _ = feed.subscribe(manage=True)
     assert await subscription.next() == b"1\n"
     await subscription.next()
     feed.unsubscribe(subscription)
@@ -50,10 +51,10 @@ async def test_nothing_is_made_while_nobody_looks() -> None:
 async def test_one_snapshot_serves_all_and_the_next_page_gets_the_past() -> None:
     builder = Builder()
     feed = quiet_feed(builder)
-    first, past = feed.subscribe()
+    first, past = feed.subscribe(manage=True)
     assert past == b""
     assert await first.next() == b"1\n"
-    second, past = feed.subscribe()
+    second, past = feed.subscribe(manage=True)
     assert past == b"1\n"
     feed.publish()
     line = await first.next()
@@ -64,9 +65,21 @@ async def test_one_snapshot_serves_all_and_the_next_page_gets_the_past() -> None
 
 
 @pytest.mark.asyncio
+async def test_who_may_only_look_gets_the_other_line() -> None:
+    feed = quiet_feed(Builder())
+    managing, _ = feed.subscribe(manage=True)
+    assert await managing.next() == b"1\n"
+    looking, past = feed.subscribe(manage=False)
+    assert past == b"-1\n"
+    feed.publish()
+    assert (await managing.next(), await looking.next()) == (b"2\n", b"-2\n")
+    await feed.close()
+
+
+@pytest.mark.asyncio
 async def test_who_reads_slowly_skips_to_the_newest() -> None:
     feed = quiet_feed(Builder())
-    slow, _ = feed.subscribe()
+    slow, _ = feed.subscribe(manage=True)
     for _ in range(5):
         feed.publish()
     assert (await slow.next(), slow.skipped) == (b"5\n", 4)
@@ -77,17 +90,17 @@ async def test_who_reads_slowly_skips_to_the_newest() -> None:
 async def test_history_is_bounded_in_lines_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "MAX_HISTORY_BYTES", 1000)
     feed = Feed(Builder(), interval_s=30)
-    first, _ = feed.subscribe()
+    first, _ = feed.subscribe(manage=True)
     for _ in range(10):
         feed.publish()
-    _, past = feed.subscribe()
+    _, past = feed.subscribe(manage=True)
     assert past == b"7\n8\n9\n10\n", "two minutes at 30 s"
     large = quiet_feed(Builder(size=300))
     large._history = type(large._history)(maxlen=100)
-    large.subscribe()
+    large.subscribe(manage=True)
     for _ in range(10):
         large.publish()
-    _, past = large.subscribe()
+    _, past = large.subscribe(manage=True)
     assert len(past) <= 1000
     assert past.split()[-1] == b"10"
     await feed.close()
@@ -98,14 +111,14 @@ async def test_history_is_bounded_in_lines_and_in_bytes(monkeypatch: pytest.Monk
 @pytest.mark.asyncio
 async def test_a_snapshot_that_fails_is_logged_and_the_next_one_comes(caplog: pytest.LogCaptureFixture) -> None:
     class Faulty(Builder):
-        def line(self) -> bytes:
-            line = super().line()
+        def lines(self) -> Lines:
+            lines = super().lines()
             if self.built == 1:
                 raise ZeroDivisionError("on purpose")
-            return line
+            return lines
 
     feed = Feed(Faulty(), interval_s=0.001)
-    subscription, _ = feed.subscribe()
+    subscription, _ = feed.subscribe(manage=True)
     assert await subscription.next() == b"2\n"
     assert "on purpose" in caplog.text
     await feed.close()
@@ -136,8 +149,8 @@ async def test_a_page_that_does_not_read_holds_up_nobody(monkeypatch: pytest.Mon
             super().__init__(Builder(size=2_000_000), interval_s=0.01)
             feeds.append(self)
 
-        def subscribe(self) -> tuple[Subscription, bytes]:
-            subscription, past = super().subscribe()
+        def subscribe(self, *, manage: bool) -> tuple[Subscription, bytes]:
+            subscription, past = super().subscribe(manage=manage)
             skipped.append(subscription)
             return subscription, past
 

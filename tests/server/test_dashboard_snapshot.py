@@ -163,10 +163,26 @@ async def test_what_was_counted_for_somebody_who_left_is_forgotten() -> None:
 
 
 @pytest.mark.asyncio
+async def test_viewers_are_not_told_each_others_addresses() -> None:
+    async with streams_of("live") as streams:
+        stream = only(streams)
+        stream._settings = stream._settings.model_copy(update={"source": ("/srv/secret/clip.mp4",)})
+        session = stream.new_session()
+        session.address = "192.0.2.7"
+        managing, looking = SnapshotBuilder(streams, LoopLag()).lines()
+        assert b"192.0.2.7" in managing
+        assert b"/srv/secret/clip.mp4" in managing
+        assert b"192.0.2.7" not in looking
+        assert b"secret" not in looking
+        (state,) = Snapshot.model_validate_json(looking).streams
+        assert (state.source, len(state.viewers)) == ("pattern", 1)
+
+
+@pytest.mark.asyncio
 async def test_a_line_is_one_line_and_the_model_again() -> None:
     async with streams_of("live") as streams:
         only(streams).fail("two\nlines")
-        line = SnapshotBuilder(streams, LoopLag()).line()
-        assert line.endswith(b"\n")
-        assert line.count(b"\n") == 1
-        assert Snapshot.model_validate(json.loads(line)).streams[0].reason == "two\nlines"
+        for line in SnapshotBuilder(streams, LoopLag()).lines():
+            assert line.endswith(b"\n")
+            assert line.count(b"\n") == 1
+            assert Snapshot.model_validate(json.loads(line)).streams[0].reason == "two\nlines"

@@ -47,7 +47,10 @@ export async function open(path, options = {}) {
   }
   if (!response.ok) {
     const text = (await response.text()).trim();
-    throw new ApiError(sentence(text || `The server answers ${response.status} ${response.statusText}.`), response.status);
+    throw new ApiError(
+      sentence(text || `The server answers ${response.status} ${response.statusText}.`),
+      response.status,
+    );
   }
   return response;
 }

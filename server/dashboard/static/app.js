@@ -51,7 +51,10 @@ function render() {
   if (!newest) return;
   const { streams, server } = newest;
   const cpu = server.cpu === null ? "" : `${format.percent(server.cpu)} of a core, `;
-  setText($("server"), `Version ${welcome.version}, up ${format.duration(server.uptime_s)}, ${cpu}${Math.round(server.memory_mb)} MB`);
+  setText(
+    $("server"),
+    `Version ${welcome.version}, up ${format.duration(server.uptime_s)}, ${cpu}${Math.round(server.memory_mb)} MB`,
+  );
   if (!streams.some((stream) => stream.name === shown)) {
     shown = streams.some((stream) => stream.name === wanted) ? wanted : (streams[0]?.name ?? null);
     only = null;
@@ -66,7 +69,8 @@ function render() {
   if (only !== null && !stream.viewers.some((viewer) => viewer.id === only)) only = null;
   showHead(stream, { tokenWanted: welcome.token_wanted });
   const limit = $("limit-value");
-  if (document.activeElement !== limit && limit.dataset.edited === undefined) limit.value = Math.round(stream.max_bitrate / 1000);
+  if (document.activeElement !== limit && limit.dataset.edited === undefined)
+    limit.value = Math.round(stream.max_bitrate / 1000);
   showScope(stream);
   charts.update(history, stream, only, colours);
   viewers.update(stream, only, colours);
@@ -75,7 +79,14 @@ function render() {
 function showScope(stream) {
   const count = stream.viewers.length;
   const drawn = Math.min(count, VIEWER_COLOURS);
-  const all = count === 0 ? "up to two minutes back" : drawn < count ? `${drawn} of ${count} viewers; choose one below to see it alone` : count === 1 ? "one viewer" : `all ${count} viewers; choose one below to see it alone`;
+  const all =
+    count === 0
+      ? "up to two minutes back"
+      : drawn < count
+        ? `${drawn} of ${count} viewers; choose one below to see it alone`
+        : count === 1
+          ? "one viewer"
+          : `all ${count} viewers; choose one below to see it alone`;
   setText($("scope"), only === null ? all : `viewer ${only} alone`);
   $("scope-all").hidden = only === null;
 }
@@ -154,7 +165,8 @@ async function act(button, done, action) {
 }
 
 $("theme").addEventListener("click", () => window.toggleTheme());
-const showTheme = () => $("theme").setAttribute("aria-pressed", String(document.documentElement.dataset.theme === "dark"));
+const showTheme = () =>
+  $("theme").setAttribute("aria-pressed", String(document.documentElement.dataset.theme === "dark"));
 document.addEventListener("themechange", showTheme);
 showTheme();
 
@@ -174,7 +186,11 @@ $("limit").addEventListener("submit", async (event) => {
   event.preventDefault();
   const kbits = Number($("limit-value").value);
   const body = { max_bitrate: kbits * 1000 };
-  const done = await act(event.submitter ?? $("limit").querySelector("button"), `At most ${format.bitrate(kbits * 1000)} from now on.`, () => change("PATCH", streamPath(shown), body));
+  const done = await act(
+    event.submitter ?? $("limit").querySelector("button"),
+    `At most ${format.bitrate(kbits * 1000)} from now on.`,
+    () => change("PATCH", streamPath(shown), body),
+  );
   if (done) delete $("limit-value").dataset.edited;
 });
 
@@ -183,32 +199,44 @@ $("stop").addEventListener("click", () => {
   const watching = stream.viewers.length;
   const ended = stream.state === "ended";
   setText($("confirm-title"), ended ? `Remove ${stream.name}?` : `Stop ${stream.name}?`);
-  setText($("confirm-text"), watching ? `${format.plural(watching, "viewer")} will be disconnected.` : "Nobody is watching.");
+  setText(
+    $("confirm-text"),
+    watching ? `${format.plural(watching, "viewer")} will be disconnected.` : "Nobody is watching.",
+  );
   setText($("confirm-yes"), ended ? "Remove" : "Stop");
   $("confirm").dataset.stream = stream.name;
   showError($("confirm"), null);
   $("confirm").showModal();
 });
-$("confirm").querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const { stream } = $("confirm").dataset;
-  try {
-    await change("DELETE", streamPath(stream));
-    $("confirm").close();
-    note(`${stream} is stopped.`);
-  } catch (error) {
-    if (error.status === 401) {
+$("confirm")
+  .querySelector("form")
+  .addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { stream } = $("confirm").dataset;
+    try {
+      await change("DELETE", streamPath(stream));
       $("confirm").close();
-      askToken(error.message);
-    } else {
-      showError($("confirm"), error.message);
+      note(`${stream} is stopped.`);
+    } catch (error) {
+      if (error.status === 401) {
+        $("confirm").close();
+        askToken(error.message);
+      } else {
+        showError($("confirm"), error.message);
+      }
     }
-  }
-});
+  });
 
-for (const [button, source] of [["copy", "command"], ["copy-whip", "whip-url"]]) {
+for (const [button, source] of [
+  ["copy", "command"],
+  ["copy-whip", "whip-url"],
+]) {
   $(button).addEventListener("click", async () => {
-    note((await copy($(source).textContent)) ? "Copied." : "The browser does not let the page copy; select the text instead.");
+    note(
+      (await copy($(source).textContent))
+        ? "Copied."
+        : "The browser does not let the page copy; select the text instead.",
+    );
   });
 }
 
@@ -220,14 +248,16 @@ function askToken(message) {
 }
 
 $("token-button").addEventListener("click", () => askToken(null));
-$("token").querySelector("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const value = $("token-value").value.trim();
-  if (!value) return;
-  setToken(value);
-  $("token-value").value = "";
-  $("token").close();
-  feed.start();
-});
+$("token")
+  .querySelector("form")
+  .addEventListener("submit", (event) => {
+    event.preventDefault();
+    const value = $("token-value").value.trim();
+    if (!value) return;
+    setToken(value);
+    $("token-value").value = "";
+    $("token").close();
+    feed.start();
+  });
 
 feed.start();

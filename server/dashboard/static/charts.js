@@ -37,23 +37,53 @@ export class Charts {
 
   perViewer(name, columns, viewers, colours, read) {
     const series = viewers.map((viewer) => line(viewer, colours));
-    const readers = viewers.map(({ id }) => (at) => known(viewerOf(at, id), read));
+    const readers = viewers.map(
+      ({ id }) =>
+        (at) =>
+          known(viewerOf(at, id), read),
+    );
     this.plots[name].set(series, columns(readers), "Nobody is watching.");
   }
 
   bitrate(columns, stream, viewers, only, colours) {
     const series = viewers.map((viewer) => line(viewer, colours));
-    const readers = viewers.map(({ id }) => (at) => known(viewerOf(at, id), (viewer) => viewer.sent_bps));
-    const target = { key: "target", label: only === null ? "lowest target" : "target", colour: "--target", dash: [5, 4], width: 1.5 };
-    const read = only === null ? (at) => (at.viewers.length ? at.target_bps : null) : (at) => known(viewerOf(at, only), (v) => v.target_bps);
+    const readers = viewers.map(
+      ({ id }) =>
+        (at) =>
+          known(viewerOf(at, id), (viewer) => viewer.sent_bps),
+    );
+    const target = {
+      key: "target",
+      label: only === null ? "lowest target" : "target",
+      colour: "--target",
+      dash: [5, 4],
+      width: 1.5,
+    };
+    const read =
+      only === null
+        ? (at) => (at.viewers.length ? at.target_bps : null)
+        : (at) => known(viewerOf(at, only), (v) => v.target_bps);
     const limit = { key: "limit", label: "rate limit", colour: "--limit", dash: [2, 4], width: 1.25, loose: true };
-    this.plots.bitrate.set([...series, target, limit], columns([...readers, read, (at) => (at.viewers.length ? at.max_bitrate : null)]), "Nobody is watching.");
+    this.plots.bitrate.set(
+      [...series, target, limit],
+      columns([...readers, read, (at) => (at.viewers.length ? at.max_bitrate : null)]),
+      "Nobody is watching.",
+    );
   }
 
   qp(columns, stream, viewers, only) {
-    const shown = only === null ? stream.renditions : stream.renditions.filter(({ index }) => index === viewers[0]?.rendition);
-    const series = shown.map(({ index, width, height }) => ({ key: `r${index}`, label: `${width}×${height}`, colour: `--rendition-${index}` }));
-    const readers = shown.map(({ index }) => (at) => known(renditionOf(at, index), (rendition) => rendition.qp));
+    const shown =
+      only === null ? stream.renditions : stream.renditions.filter(({ index }) => index === viewers[0]?.rendition);
+    const series = shown.map(({ index, width, height }) => ({
+      key: `r${index}`,
+      label: `${width}×${height}`,
+      colour: `--rendition-${index}`,
+    }));
+    const readers = shown.map(
+      ({ index }) =>
+        (at) =>
+          known(renditionOf(at, index), (rendition) => rendition.qp),
+    );
     this.plots.qp.set(series, columns(readers), "Nothing is coded while nobody watches.");
   }
 
@@ -64,13 +94,19 @@ export class Charts {
       { key: "inter", label: "inter", colour: `--rendition-${rendition}`, bars: true },
       { key: "intra", label: "intra", colour: "--intra", bars: true },
     ];
-    const data = [frames.map((_, i) => i + 1 - frames.length), frames.map((f) => (f.intra ? null : f.size)), frames.map((f) => (f.intra ? f.size : null))];
+    const data = [
+      frames.map((_, i) => i + 1 - frames.length),
+      frames.map((f) => (f.intra ? null : f.size)),
+      frames.map((f) => (f.intra ? f.size : null)),
+    ];
     this.plots.frames.set(series, data, "Nothing is coded while nobody watches.");
   }
 
   /** Stages of one viewer add up to its total; of several, the slowest is shown. Without any, what the server knows. */
   latency(columns, stream, only) {
-    const measuring = stream.viewers.filter((viewer) => known(viewer.figures, (f) => f.p50_ms) !== null && (only === null || viewer.id === only));
+    const measuring = stream.viewers.filter(
+      (viewer) => known(viewer.figures, (f) => f.p50_ms) !== null && (only === null || viewer.id === only),
+    );
     const slowest = measuring.reduce((a, b) => (a && a.figures.p50_ms >= b.figures.p50_ms ? a : b), null);
     const rendition = slowest?.rendition ?? 0;
     const stages = slowest ? STAGES.filter((stage) => stage in slowest.figures.stages_ms) : ["wait", "encode"];
@@ -88,11 +124,22 @@ export class Charts {
     });
     // The highest sum is drawn first and the others over it: each stage keeps the band between two sums.
     const order = stages.map((_, i) => stages.length - 1 - i);
-    const series = order.map((i) => ({ key: stages[i], label: stages[i], colour: `--stage-${stages[i]}`, fill: true, width: 0.5, raw: raw[i] }));
+    const series = order.map((i) => ({
+      key: stages[i],
+      label: stages[i],
+      colour: `--stage-${stages[i]}`,
+      fill: true,
+      width: 0.5,
+      raw: raw[i],
+    }));
     const plot = this.plots.latency;
     plot.set(series, [times, ...order.map((i) => sums[i])], "Nobody measures yet.");
     const who = slowest && `viewer ${slowest.id}${measuring.length > 1 ? ", the slowest" : ""}`;
-    plot.setHint(slowest ? `median ${format.milliseconds(slowest.figures.p50_ms)}, ${who}` : "of the server alone: no viewer measures");
+    plot.setHint(
+      slowest
+        ? `median ${format.milliseconds(slowest.figures.p50_ms)}, ${who}`
+        : "of the server alone: no viewer measures",
+    );
   }
 }
 

@@ -19,6 +19,10 @@ function ceiling(value, atLeast) {
   return unit * NICE.find((step) => step * unit >= wanted * 0.999999);
 }
 
+function ago(seconds) {
+  return seconds === 0 ? "now" : `−${Number(seconds.toFixed(1))} s`;
+}
+
 export class Plot {
   /**
    * id, title, hint: what is drawn. format: a value as text, axis: the same, short. atLeast: smallest top of the scale.
@@ -98,7 +102,10 @@ export class Plot {
         y: false,
         points: { size: 6 },
       },
-      scales: { x: { time: false, range: horizontal.range }, y: { range: () => [0, ceiling(this.highest(), this.atLeast)] } },
+      scales: {
+        x: { time: false, range: horizontal.range },
+        y: { range: () => [0, ceiling(this.highest(), this.atLeast)] },
+      },
       axes: [
         { ...axis, size: 26, gap: 8, grid: { show: false }, splits: horizontal.splits, values: horizontal.values },
         {
@@ -117,7 +124,8 @@ export class Plot {
 
   highest() {
     const column = (i) => this.data[i + 1].reduce((high, value) => (value > high ? value : high), 0);
-    const of = (loose) => Math.max(0, ...this.series.map((series, i) => (Boolean(series.loose) === loose ? column(i) : 0)));
+    const of = (loose) =>
+      Math.max(0, ...this.series.map((series, i) => (Boolean(series.loose) === loose ? column(i) : 0)));
     const high = of(false);
     return of(true) < 1.4 * high ? Math.max(high, of(true)) : high;
   }
@@ -129,7 +137,7 @@ export class Plot {
     return {
       range: () => [newest() - span(), newest()],
       splits: () => [1, 0.75, 0.5, 0.25, 0].map((share) => newest() - share * span()),
-      values: (_, splits) => splits.map((at) => (at === newest() ? "now" : `−${Number((newest() - at).toFixed(1))} s`)),
+      values: (_, splits) => splits.map((at) => ago(newest() - at)),
     };
   }
 

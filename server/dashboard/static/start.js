@@ -5,10 +5,32 @@ import { $, el, sentence, showError } from "./dom.js";
 
 const KINDS = [
   { kind: "pattern", label: "Test pattern", help: "A moving picture with the capture time as a bar code in it." },
-  { kind: "webcam", label: "Webcam", help: "A camera of the server's machine.", notes: "cameras", field: { label: "Camera", placeholder: "the first one", optional: true } },
-  { kind: "screen", label: "Screen", help: "A screen, region or window of the server's machine.", notes: "screens", field: { label: "Part", placeholder: "all of it, or monitor=1, region=640x360+0+0, window=TITLE", optional: true } },
-  { kind: "file", label: "Video file", help: "A file on the server's machine, played in a loop.", field: { label: "Path", placeholder: "/videos/clip.mp4" } },
-  { kind: "url", label: "Network stream", help: "RTSP, RTMP, HTTP or SRT; reconnects by itself.", field: { label: "Address", placeholder: "rtsp://camera.example/stream" } },
+  {
+    kind: "webcam",
+    label: "Webcam",
+    help: "A camera of the server's machine.",
+    notes: "cameras",
+    field: { label: "Camera", placeholder: "the first one", optional: true },
+  },
+  {
+    kind: "screen",
+    label: "Screen",
+    help: "A screen, region or window of the server's machine.",
+    notes: "screens",
+    field: { label: "Part", placeholder: "all of it, or monitor=1, region=640x360+0+0, window=TITLE", optional: true },
+  },
+  {
+    kind: "file",
+    label: "Video file",
+    help: "A file on the server's machine, played in a loop.",
+    field: { label: "Path", placeholder: "/videos/clip.mp4" },
+  },
+  {
+    kind: "url",
+    label: "Network stream",
+    help: "RTSP, RTMP, HTTP or SRT; reconnects by itself.",
+    field: { label: "Address", placeholder: "rtsp://camera.example/stream" },
+  },
   { kind: "whip", label: "Browser or OBS", help: "Waits for a publisher (WHIP)." },
 ];
 
@@ -39,16 +61,38 @@ export class StartDialog {
   }
 
   build() {
-    this.kind = el("select", { id: "start-kind", onchange: () => this.showKind() }, ...KINDS.map(({ kind, label }) => el("option", { value: kind }, label)));
+    this.kind = el(
+      "select",
+      { id: "start-kind", onchange: () => this.showKind() },
+      ...KINDS.map(({ kind, label }) => el("option", { value: kind }, label)),
+    );
     this.help = el("p", { class: "muted help", id: "start-help" });
     this.kind.setAttribute("aria-describedby", "start-help");
     this.detailLabel = el("label", { for: "start-detail" });
     this.detail = el("input", { id: "start-detail", autocomplete: "off", list: "start-offers", spellcheck: "false" });
     this.list = el("datalist", { id: "start-offers" });
     this.name = el("input", { id: "start-name", autocomplete: "off", spellcheck: "false", maxlength: 64 });
-    this.size = el("select", { id: "start-size" }, ...SIZES.map((size) => el("option", { value: size }, size.replace("x", "×") || "the source's own")));
-    this.fps = el("input", { id: "start-fps", type: "number", min: 1, max: 240, step: "any", placeholder: "the source's own" });
-    this.limit = el("input", { id: "start-limit", type: "number", min: 20, max: 100000, step: 1, placeholder: "the server's setting" });
+    this.size = el(
+      "select",
+      { id: "start-size" },
+      ...SIZES.map((size) => el("option", { value: size }, size.replace("x", "×") || "the source's own")),
+    );
+    this.fps = el("input", {
+      id: "start-fps",
+      type: "number",
+      min: 1,
+      max: 240,
+      step: "any",
+      placeholder: "the source's own",
+    });
+    this.limit = el("input", {
+      id: "start-limit",
+      type: "number",
+      min: 20,
+      max: 100000,
+      step: 1,
+      placeholder: "the server's setting",
+    });
     const field = (id, label, input) => [el("label", { for: id }, label), input];
     $("start-fields").append(
       ...field("start-kind", "Source", this.kind),
@@ -108,7 +152,10 @@ export class StartDialog {
       this.detail.focus();
       return;
     }
-    for (const [input, words] of [[this.fps, "Frames a second: a number from 1 to 240."], [this.limit, "Rate limit: whole kbit/s from 20 to 100,000."]]) {
+    for (const [input, words] of [
+      [this.fps, "Frames a second: a number from 1 to 240."],
+      [this.limit, "Rate limit: whole kbit/s from 20 to 100,000."],
+    ]) {
       if (!input.validity.valid) {
         showError(this.dialog, words);
         input.focus();

@@ -74,7 +74,7 @@ function factsOf(stream) {
     ["Source", stream.source.startsWith(stream.kind) ? stream.source : `${stream.kind}: ${stream.source}`],
     ...publisher,
     ["Picture", `${stream.width}×${stream.height} at ${format.rate(stream.fps)} fps`],
-    ["Captured", `${format.rate(stream.captured_fps)} fps${stream.viewers.length > 0 && stream.dropped_fps > 0.2 ? `, ${format.rate(stream.dropped_fps)} not taken` : ""}`],
+    ["Captured", captured(stream)],
     ["Coded", coded(stream.renditions[0])],
     ["Encode time", encodeTime(stream.renditions[0])],
     ["Renditions (viewers)", renditions || "–"],
@@ -87,6 +87,12 @@ function publisherOf(publisher) {
   if (publisher.state !== "live") return publisher.state;
   const size = publisher.size ? ` ${publisher.size[0]}×${publisher.size[1]}` : "";
   return `${publisher.codec}${size}, ${format.rate(publisher.fps)} fps, ${format.bitrate(publisher.bps)}`;
+}
+
+/** Pictures that no encoder took count only where one should have. */
+function captured(stream) {
+  const missed = stream.viewers.length > 0 && stream.dropped_fps > 0.2;
+  return `${format.rate(stream.captured_fps)} fps${missed ? `, ${format.rate(stream.dropped_fps)} not taken` : ""}`;
 }
 
 function coded(best) {

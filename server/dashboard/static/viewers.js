@@ -17,7 +17,12 @@ const COLUMNS = [
   ["Loss", (viewer) => format.percent(viewer.loss), "number"],
   ["Queue", (viewer) => format.milliseconds(viewer.queue_ms), "number"],
   ["Round trip", (viewer) => format.milliseconds(viewer.rtt_ms), "number"],
-  ["Latency", (viewer) => latency(viewer.figures), "number", "Latency from capture to display: median, and what 95 % of frames keep"],
+  [
+    "Latency",
+    (viewer) => latency(viewer.figures),
+    "number",
+    "Latency from capture to display: median, and what 95 % of frames keep",
+  ],
   ["Drives", (viewer) => (viewer.drives ? "yes" : "no"), null, "Whether it may drive the machine behind the stream"],
   ["Watching", (viewer) => format.duration(viewer.seconds), "number"],
 ];
@@ -28,7 +33,8 @@ function pictureSize(viewer, stream) {
 }
 
 function latency(figures) {
-  return figures && figures.p50_ms !== null ? `${Math.round(figures.p50_ms)} / ${Math.round(figures.p95_ms)} ms` : "–";
+  if (!figures || figures.p50_ms === null) return "–";
+  return `${Math.round(figures.p50_ms)} / ${Math.round(figures.p95_ms)} ms`;
 }
 
 export class ViewerTable {
@@ -36,7 +42,9 @@ export class ViewerTable {
     this.onSelect = onSelect;
     this.body = $("viewers").tBodies[0];
     $("viewers").tHead.rows[0].append(
-      ...COLUMNS.map(([name, , kind, title]) => el("th", { scope: "col", class: kind, title }, name === "Latency" ? "Latency p50 / p95" : name)),
+      ...COLUMNS.map(([name, , kind, title]) =>
+        el("th", { scope: "col", class: kind, title }, name === "Latency" ? "Latency p50 / p95" : name),
+      ),
     );
   }
 
@@ -54,7 +62,10 @@ export class ViewerTable {
         const [button] = row.getElementsByTagName("button");
         button.setAttribute("aria-pressed", String(chosen));
         const slot = colours.get(viewer.id);
-        button.firstElementChild.style.setProperty("--swatch", slot === undefined ? "transparent" : `var(--viewer-${slot})`);
+        button.firstElementChild.style.setProperty(
+          "--swatch",
+          slot === undefined ? "transparent" : `var(--viewer-${slot})`,
+        );
         COLUMNS.forEach(([, read], i) => read && setText(row.cells[i], read(viewer, stream)));
         row.cells[1].dataset.state = viewer.state;
       },
@@ -62,8 +73,15 @@ export class ViewerTable {
   }
 
   row(id) {
-    const button = el("button", { type: "button", class: "row-button", title: "Show only this viewer in the charts" }, el("span", { class: "swatch" }), id);
-    const cells = COLUMNS.map(([name, read, kind]) => el("td", { class: kind, "data-label": name }, read ? "" : button));
+    const button = el(
+      "button",
+      { type: "button", class: "row-button", title: "Show only this viewer in the charts" },
+      el("span", { class: "swatch" }),
+      id,
+    );
+    const cells = COLUMNS.map(([name, read, kind]) =>
+      el("td", { class: kind, "data-label": name }, read ? "" : button),
+    );
     return el("tr", { onclick: () => this.onSelect(id) }, ...cells);
   }
 }
