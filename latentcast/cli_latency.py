@@ -35,7 +35,11 @@ def measure(
     sweep: Annotated[bool, typer.Option("--sweep", help="Also against bitrate and loss: some eight minutes.")] = False,
     input_delay: Annotated[bool, typer.Option("--input", help="Also from a key press to the changed pixel.")] = False,
     camera: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="Camera that sees source and viewer, such as /dev/video0.")
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="Sees source and viewer: /dev/video0, or screen for screenshots.",
+        ),
     ] = None,
     xvfb: Annotated[bool, typer.Option("--xvfb", help="On an Xvfb, even where there is a display.")] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("latency"),

@@ -4,7 +4,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -13,15 +14,16 @@ from rich.table import Table
 
 from bench.latency.camera.images import CameraImages
 from bench.latency.camera.loop import as_result, read_loop
-from bench.latency.display import Display, x_display
+from bench.latency.camera.screen import Screenshots, screen_for
+from bench.latency.display import SCREEN_PIXELS, Display, x_display
 from bench.latency.document import FILES, NO_CAMERA, NO_INPUT, make_document, prepare_folder, write_all
 from bench.latency.schema import Agreement, Camera, InputDelay, LatencyDocument, NotRun, Pixels, Sweep
 from bench.latency.session import WARM_UP_S, Measured, Setup, codec_flags, measure
 from latentcast import barcode
 from latentcast.errors import UserError
 
-MAX_SECONDS = 600.0
-"""Every frame goes into the page; ten minutes at 30 fps are 4 MB."""
+SCREEN = "screen"
+"""As a camera: screenshots of an Xvfb with both windows."""
 
 
 def run(
@@ -58,7 +60,8 @@ def run(
     )
     no_pixels = _why_no_pixels(setup)
     console = Console()
-    with x_display(virtual=virtual) as display:
+    room = screen_for(setup.size) if camera == SCREEN else SCREEN_PIXELS
+    with x_display(virtual=virtual or camera == SCREEN, size=room) as display:
         typer.echo(
             f"Streaming {source} at {setup.size[0]}x{setup.size[1]} to a window on "
             f"{'an Xvfb' if display.virtual else display.name} for {WARM_UP_S:g} + {seconds:g} s"
@@ -107,24 +110,37 @@ def _why_no_pixels(setup: Setup) -> NotRun | None:
     return None
 
 
+@contextmanager
+def _looking(device: str, setup: Setup, display: Display, source_pid: int) -> Iterator[CameraImages | Screenshots]:
+    if device == SCREEN:
+        warm_up_s, seconds = setup.warm_up_s, setup.seconds
+        with Screenshots(display.name, source_pid=source_pid, warm_up_s=warm_up_s, seconds=seconds) as shots:
+            yield shots
+        return
+    with CameraImages(device, seconds=setup.seconds + setup.warm_up_s) as camera:
+        typer.echo("Put the two windows side by side, and both into the camera's view")
+        yield camera
+
+
 def _with_camera(setup: Setup, device: str, *, display: Display, grab: bool) -> tuple[Measured, Camera | NotRun]:
     """Measure while a camera looks at the viewer's window and at one that shows the source."""
-    if display.virtual:
+    if display.virtual and device != SCREEN:
         raise UserError("a camera cannot see an Xvfb; run this in an X session, with source and viewer on a monitor.")
     size = f"{setup.size[0]}x{setup.size[1]}"
     flags = ["latency", "show-source", "--window", "--size", size, "--fps", f"{setup.fps:g}"]
-    with CameraImages(device, seconds=setup.seconds + WARM_UP_S) as camera:
-        shown = subprocess.Popen(
-            [sys.executable, "-P", "-m", "latentcast", *flags], env=display.environment(), start_new_session=True
-        )
-        typer.echo("Put the two windows side by side, and both into the camera's view")
-        try:
+    shown = subprocess.Popen(
+        [sys.executable, "-P", "-m", "latentcast", *flags], env=display.environment(), start_new_session=True
+    )
+    try:
+        with _looking(device, setup, display, shown.pid) as camera:
             measured = measure(setup, display=display, grab=grab)
-        finally:
-            shown.terminate()
-            shown.wait()
-        images = camera.finish()
-    return measured, as_result(read_loop(images, say=typer.echo), fps=setup.fps)
+            images = camera.finish()
+    finally:
+        shown.terminate()
+        shown.wait()
+    typer.echo(f"Looking for two bar codes in {len(images)} pictures")
+    through = "screenshots of both windows" if device == SCREEN else device
+    return measured, as_result(read_loop(images), fps=setup.fps, through=through)
 
 
 def summary(document: LatencyDocument) -> Table:

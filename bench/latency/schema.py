@@ -112,12 +112,18 @@ class Camera(_Model):
     """Method 3: both bar codes in one photograph."""
 
     run: Literal[True] = True
+    through: str
+    """What looked: a camera, a file, or `screenshots of both windows`."""
     images: Count
     """Looked at."""
     pairs: Count
     """In which both bar codes were read."""
     delay: Percentiles
     """Glass to glass: by how much the viewer's picture is older than the source's."""
+    p50_interval: Interval
+    """95 % confidence interval of the median."""
+    delays: tuple[float, ...]
+    """Of every picture."""
     interval: float
     """A frame interval: neither screen changes more often, so a single photograph says no more."""
 

@@ -33,6 +33,23 @@ class WindowFinder:
         places = [place for window in self._tree(self._root) if (place := self._place(window, pid)) is not None]
         return max(places, key=lambda place: place.width * place.height, default=None)
 
+    def find_other(self, pid: int) -> int | None:
+        """Process of the largest visible window that belongs to another one, or None."""
+        found: dict[int, int] = {}
+        for window in self._tree(self._root):
+            owner = self._owner(window)
+            place = None if owner is None or owner == pid else self._place(window, owner)
+            if owner is not None and place is not None:
+                found[owner] = max(found.get(owner, 0), place.width * place.height)
+        return max(found, key=lambda owner: found[owner], default=None)
+
+    def move(self, pid: int, left: int, top: int) -> None:
+        """Put the windows of that process there: where no window manager does."""
+        for window in list(self._tree(self._root)):
+            if self._place(window, pid) is not None:
+                window.configure(x=left, y=top)
+        self._display.sync()
+
     def screen_size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         screen = self._display.screen()
@@ -56,10 +73,16 @@ class WindowFinder:
             yield child
             yield from self._tree(child)
 
-    def _place(self, window: Any, pid: int) -> Place | None:
+    def _owner(self, window: Any) -> int | None:
         try:
             owner = window.get_full_property(self._pid, 0)
-            if owner is None or list(owner.value)[:1] != [pid] or window.get_attributes().map_state != 2:
+        except self._gone:
+            return None
+        return None if owner is None or not len(owner.value) else int(owner.value[0])
+
+    def _place(self, window: Any, pid: int) -> Place | None:
+        try:
+            if self._owner(window) != pid or window.get_attributes().map_state != 2:
                 return None
             size = window.get_geometry()
             if min(size.width, size.height) < _MIN_SIDE:

@@ -134,7 +134,15 @@ def document(*, full: bool) -> tuple[LatencyDocument, Pairs]:
         setup=SETUP,
         display=display,
         command="latentcast latency --sweep --input",
-        camera=Camera(images=9, pairs=8, delay=constant(66.7), interval=33.333),
+        camera=Camera(
+            through="/dev/video0",
+            images=9,
+            pairs=8,
+            delay=constant(66.7),
+            p50_interval=(50, 70),
+            delays=(50.0, 66.7, 70.0),
+            interval=33.333,
+        ),
         input_delay=as_result(presses(), lost=1),
         sweeps=(sweep("bitrate", "kbit/s", (150, 1000)), sweep("loss", "%", (0, 1, 5))),
     )

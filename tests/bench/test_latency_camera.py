@@ -85,7 +85,7 @@ def test_the_delay_is_the_difference_and_the_next_photograph_is_faster(monkeypat
     )
     loop = read_loop(shots)
     assert loop.delays_ms == [DELAY_US / 1e3] * 2
-    result = as_result(loop, fps=30)
+    result = as_result(loop, fps=30, through="a film")
     assert isinstance(result, Camera)
     assert (result.images, result.pairs) == (2, 2)
     assert result.delay.p50 == pytest.approx(66.667)
@@ -93,7 +93,7 @@ def test_the_delay_is_the_difference_and_the_next_photograph_is_faster(monkeypat
 
 def test_photographs_without_bar_codes_say_what_to_do() -> None:
     loop = read_loop([np.zeros((90, 160), np.uint8)] * 2)
-    result = as_result(loop, fps=30)
+    result = as_result(loop, fps=30, through="a film")
     assert isinstance(result, NotRun)
     assert "2 pictures 2 showed no bar code" in result.why
     assert "nearer" in result.how

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.latency.display import x_display
-from bench.latency.schema import Agreement, Pixels, read_document
+from bench.latency.schema import Agreement, Camera, Pixels, read_document
 from latentcast.errors import UserError
 
 needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
@@ -18,8 +18,8 @@ needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is no
 @pytest.mark.net
 @pytest.mark.slow
 @needs_xvfb
-def test_a_short_run_measures_pixels_and_timestamps(tmp_path: Path) -> None:
-    flags = ["--size", "256x144", "--fps", "15", "--seconds", "2", "--xvfb", "--out", str(tmp_path)]
+def test_a_short_run_measures_by_all_three_methods(tmp_path: Path) -> None:
+    flags = ["--size", "256x144", "--fps", "15", "--seconds", "2", "--camera", "screen", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "latentcast", "latency", *flags],
         capture_output=True,
@@ -37,6 +37,8 @@ def test_a_short_run_measures_pixels_and_timestamps(tmp_path: Path) -> None:
     assert isinstance(document.agreement, Agreement)
     # How near they come depends on who else computes here; that one follows the other does not.
     assert abs(document.agreement.p50_difference) < 100
+    assert isinstance(document.camera, Camera), "both windows, side by side, each with its bar code"
+    assert document.camera.pairs > 5
     assert "latency.html" in done.stdout
 
 

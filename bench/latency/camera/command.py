@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import typer
@@ -15,6 +15,8 @@ from bench.latency.camera.loop import as_result, read_loop
 from bench.latency.page import page
 from bench.latency.schema import Camera, NotRun, read_document
 from latentcast.errors import UserError
+
+DEFAULT_DEVICE: Final = "/dev/video0"
 
 
 def run(
@@ -35,13 +37,14 @@ def run(
     if into is not None:
         _document(into)  # found out now, not after the pictures were read
     found: list[NDArray[np.uint8]]
+    through = str(video) if video is not None else ", ".join(map(str, images)) or device or DEFAULT_DEVICE
     if images:
         found = [image for path in images for image in spread_out(images_of(path), count=1)]
     elif video is not None:
         found = spread_out(images_of(video))
     else:
-        found = photographs(device or "/dev/video0", seconds=seconds)
-    result = as_result(read_loop(found, say=typer.echo), fps=fps)
+        found = photographs(device or DEFAULT_DEVICE, seconds=seconds)
+    result = as_result(read_loop(found, say=typer.echo), fps=fps, through=through)
     if isinstance(result, NotRun):
         raise UserError(f"{result.why}. {result.how}")
     delay = result.delay

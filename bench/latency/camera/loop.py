@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.latency.camera.finder import FoundCode, find_codes
 from bench.latency.schema import Camera, NotRun
+from bench.latency.spread import median_interval
 from latentcast.statistics import percentiles
 
 MAX_DELAY_MS = 10_000.0
@@ -51,8 +52,8 @@ def read_loop(images: Iterable[NDArray[np.uint8]], *, say: Callable[[str], objec
     return loop
 
 
-def as_result(loop: Loop, *, fps: float) -> Camera | NotRun:
-    """For the report. fps: of the pattern."""
+def as_result(loop: Loop, *, fps: float, through: str) -> Camera | NotRun:
+    """For the report. fps: of the pattern. through: what looked."""
     if not loop.delays_ms:
         none, one, _ = loop.codes
         return NotRun(
@@ -60,9 +61,13 @@ def as_result(loop: Loop, *, fps: float) -> Camera | NotRun:
             how="Go nearer until a cell of the bar codes has 4 pixels or more, focus on the screens, shorten the "
             "exposure to less than a frame, and keep reflections off (docs/latency.md).",
         )
+    low, high = median_interval(loop.delays_ms, block=1)
     return Camera(
+        through=through,
         images=loop.images,
         pairs=len(loop.delays_ms),
         delay=percentiles(loop.delays_ms),
+        p50_interval=(round(low, 3), round(high, 3)),
+        delays=tuple(round(delay, 3) for delay in loop.delays_ms),
         interval=round(1e3 / fps, 3),
     )

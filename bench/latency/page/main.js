@@ -51,7 +51,7 @@ function fillCards() {
   else off("card-2", "2  Pixels on the screen", p, METHOD_COLOURS[1]);
   if (c.run) put("card-3", html("div", { class: "name" }, swatch(METHOD_COLOURS[2]), "3  Camera loop"),
     html("div", { class: "value" }, c.delay.p50.toFixed(0), html("span", {}, " ms")),
-    html("p", {}, `${c.pairs} photographs with both bar codes; each is good to a frame interval, ${c.interval.toFixed(0)} ms`));
+    html("p", {}, `${c.pairs} pictures with both bar codes (${c.through}); each is good to a frame interval, ${c.interval.toFixed(0)} ms`));
   else off("card-3", "3  Camera loop", c, METHOD_COLOURS[2]);
 }
 
@@ -137,7 +137,7 @@ fillMethods();
 fillStages();
 fillConditions();
 fillInput();
-put("camera-block", D.camera.run ? html("p", {}, `${D.camera.images} pictures looked at, both bar codes read in ${D.camera.pairs}: p50 ${ms(D.camera.delay.p50, 0)}, largest ${ms(D.camera.delay.max, 0)}. Neither screen changes more often than every ${ms(D.camera.interval, 0)}, so a single photograph says no more than that; many do.`) : note(D.camera));
+put("camera-block", D.camera.run ? html("p", {}, `Through ${D.camera.through}: ${D.camera.images} pictures looked at, both bar codes read in ${D.camera.pairs}: p50 ${ms(D.camera.delay.p50, 0)}, largest ${ms(D.camera.delay.max, 0)}. Neither screen changes more often than every ${ms(D.camera.interval, 0)}, so a single photograph says no more than that; many do.`) : note(D.camera));
 fillFacts();
 
 chart("methods-chart", () => 52 + 84 * methodRows().length, drawMethods, "How the latencies of each method are spread");

@@ -17,6 +17,7 @@ function methodRows() {
     rows.push({ name: "2  pixels on screen", values, colour: METHOD_COLOURS[1],
       low: D.pixels.p50_interval[0] - (p50 - D.pixels.p50_bound[0]), high: D.pixels.p50_interval[1] + (D.pixels.p50_bound[1] - p50) });
   }
+  if (D.camera.run) rows.push({ name: "3  camera loop", values: ascending(D.camera.delays), colour: METHOD_COLOURS[2], low: D.camera.p50_interval[0], high: D.camera.p50_interval[1] });
   return rows;
 }
 
