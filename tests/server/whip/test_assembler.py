@@ -92,6 +92,15 @@ def test_a_lost_packet_is_asked_for_and_mends_the_frame() -> None:
     assert assembler.requests(1.0) == []
 
 
+def test_a_packet_is_asked_for_a_few_times_only() -> None:
+    assembler = FrameAssembler()
+    first, second, third = frames(1)[0]
+    assembler.add(first, 0.0)
+    assembler.add(third, 0.0)
+    asked = [assembler.requests(number * NACK_REPEAT_S) for number in range(20)]
+    assert asked == [[second.sequence]] * NACK_TIMES + [[]] * (20 - NACK_TIMES)
+
+
 def test_a_packet_that_never_comes_is_given_up_and_a_key_frame_asked_for() -> None:
     assembler = FrameAssembler()
     sent = frames(30, keys=(0, 20))

@@ -84,9 +84,9 @@ def test_a_picture_that_is_far_too_large_is_not_decoded() -> None:
     got = Collector()
     decoder = VideoDecoder("VP8", on_picture=got.picture, on_trouble=got.trouble)
     try:
-        # The size of a VP8 key frame stands in its bytes 6 to 9 (RFC 6386, 9.1): 16383 x 16383.
+        # The size of a VP8 key frame stands in its bytes 6 to 9 (RFC 6386, 9.1): 8000 x 8000.
         frame = bytearray(coded("VP8", 1)[0].data)
-        frame[6:10] = b"\xff\x3f\xff\x3f"
+        frame[6:10] = b"\x40\x1f\x40\x1f"
         decoder.put(CodedFrame(bytes(frame), 0, True, 0.0), 0.0)
         got.wait()
     finally:
