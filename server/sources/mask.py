@@ -25,6 +25,13 @@ def mask_url(url: str) -> str:
     return f"{scheme}://{path}{question}{'&'.join(parts)}"
 
 
+def server_of(url: str) -> str:
+    """`rtsp://camera:554` of any URL: what viewers are told. Paths, too, often have a key in them."""
+    scheme, separator, rest = mask_url(url).partition("://")
+    host = re.split(r"[/?#]", rest.removeprefix(f"{HIDDEN}@"), maxsplit=1)[0]
+    return f"{scheme}{separator}{host}"
+
+
 def _mask_parameter(part: str) -> str:
     name, equals, _ = part.partition("=")
     return f"{name}={HIDDEN}" if equals and _SECRET_NAME.search(name) else part

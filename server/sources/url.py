@@ -5,7 +5,8 @@
 
 Capture time is the time a frame came, that is before it was decoded: how long it was under way before, no sender says.
 Two kinds of streams are not live in this sense and are shown at their own pace instead: those that come in segments
-(HLS, DASH), seconds at once, and recordings, which start again when they end. Everything shown about a URL is masked.
+(HLS, DASH), seconds at once, and recordings, which start again when they end. What is said about a URL names its
+server and nothing else.
 """
 
 import errno
@@ -27,7 +28,7 @@ from server.sources.base import (
 )
 from server.sources.decoding import CatchUp, decode, sample_aspect, video_stream
 from server.sources.live import LiveSource, NewestFrame
-from server.sources.mask import mask_url
+from server.sources.mask import mask_url, server_of
 from server.sources.protocols import has_protocol
 from server.sources.reader import Reader, Received
 from server.sources.url_sound import UrlSound
@@ -96,7 +97,7 @@ class UrlReceiver:
         clock: Callable[[], int] = monotonic_us,
     ) -> None:
         self._url = url
-        self.shown = mask_url(url)
+        self.shown = server_of(url)
         self.sound = UrlSound()
         self._recorded = False
         self._timeouts_s = (open_timeout_s, read_timeout_s)
@@ -191,7 +192,7 @@ def in_words(error: Exception, shown: str, *, begun: bool, waited_s: float) -> s
     if isinstance(error, av.error.HTTPForbiddenError):
         return f"{shown} is refused by its server (403); check name, password and rights there"
     if isinstance(error, av.error.HTTPNotFoundError):
-        return f"there is nothing at {shown} (404); waiting for it to appear"
+        return f"{shown} has no such stream (404); waiting for it to appear"
     if isinstance(error, av.error.HTTPError):
         return f"the server of {shown} answers with an error; trying again"
     if isinstance(error, ConnectionRefusedError):

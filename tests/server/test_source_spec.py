@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcast.errors import UserError
-from server.sources.mask import mask_url
+from server.sources.mask import mask_url, server_of
 from server.sources.spec import (
     FileSpec,
     PatternSpec,
@@ -125,6 +125,12 @@ def test_secrets_of_urls_are_hidden(url: str, shown: str) -> None:
     password=st.text(min_size=1, max_size=12).map(lambda text: f"<{text}>"),
 )
 def test_no_password_is_ever_shown(user: str, password: str) -> None:
-    shown = mask_url(f"rtsp://{user}:{password}@camera.example/stream")
-    assert password not in shown
-    assert "camera.example/stream" in shown
+    url = f"rtsp://{user}:{password}@camera.example/stream"
+    assert password not in mask_url(url)
+    assert "camera.example/stream" in mask_url(url)
+    assert server_of(url) == "rtsp://camera.example"
+
+
+def test_viewers_are_told_the_server_alone() -> None:
+    assert server_of("https://cdn.example:8443/secret/live.m3u8?token=abc") == "https://cdn.example:8443"
+    assert server_of("rtsp://[::1]:554/1") == "rtsp://[::1]:554"

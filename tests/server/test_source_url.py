@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from server.sources import Source, open_source
 from server.sources.base import SourceLost
 from server.sources.protocols import has_protocol
 from server.sources.url import Pace, UrlReceiver, fitted_size, in_words, options
-from tests.server.stream_servers import Script, Server, clip, http, rtsp
+from tests.server.stream_servers import TS_PACKET, Script, Server, clip, http, rtsp
 
 DARK, BRIGHT = 60, 200
 
@@ -80,7 +81,7 @@ def test_a_server_that_dies_and_comes_back_with_another_size_is_followed() -> No
         (http(b"GIF89a" + bytes(40)), "cannot be reached, or ended before there was a picture"),
         (http(status="401 Unauthorized"), "wants a name and a password"),
         (http(status="403 Forbidden"), "is refused by its server"),
-        (http(status="404 Not Found"), "there is nothing at"),
+        (http(status="404 Not Found"), "has no such stream (404)"),
         (http(status="500 Oh"), "answers with an error"),
     ],
 )
@@ -107,7 +108,7 @@ def test_a_stream_that_does_not_answer_is_waited_for_with_a_size_of_its_own() ->
         port = gone.port
     with opened(f"rtsp://user:secret@127.0.0.1:{port}/1") as (source, planes):
         assert (source.size, source.fps) == ((640, 360), 30.0)
-        read_until(source, planes, f"nobody answers at rtsp://***@127.0.0.1:{port}/1")
+        read_until(source, planes, f"nobody answers at rtsp://127.0.0.1:{port} (connection refused)")
         with Server(rtsp(clip(level=DARK)), port=port):
             read_until(source, planes, DARK)
 
@@ -194,3 +195,25 @@ def test_sizes_are_even_and_within_bounds() -> None:
     assert fitted_size(1919, 1079) == (1918, 1078)
     assert fitted_size(3840, 2160) == (1920, 1080)
     assert fitted_size(16, 16) == (64, 64)
+
+
+def test_datagrams_are_received_and_their_end_is_noticed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stream, ending = clip(level=BRIGHT, frames=60), threading.Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not ending.is_set():
+                for start in range(0, len(stream), 7 * TS_PACKET):
+                    sender.sendto(stream[start : start + 7 * TS_PACKET], ("127.0.0.1", port))
+                    ending.wait(0.001)
+
+    thread = threading.Thread(target=send)
+    with opened(f"udp://127.0.0.1:{port}", size=(160, 96)) as (source, planes):
+        thread.start()
+        read_until(source, planes, BRIGHT)
+        ending.set()
+        thread.join()
+        read_until(source, planes, "has been silent")
