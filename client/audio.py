@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from client.playout import IN_SYNC_EARLY_MS, IN_SYNC_LATE_MS, NOTHING_PLAYED, Playout
 from client.sound_buffer import CHANNELS, SAMPLE_RATE
 from client.sound_device import NoDevice, SoundDevice
+from latentcast.config import ViewSettings
 from latentcast.report import Sound
 from latentcast.statistics import percentiles
 
@@ -98,7 +99,9 @@ class AudioPlayer:
     """`start` and `stop`, `begin` and `end` of a connection and what it receives belong to the event loop's thread;
     `mute`, `volume`, `statistics()` and `on_presented` may be used on any.
 
-    on_problem(sentence) says, once, why nothing is heard.
+    on_problem(sentence) says, once, why nothing is heard. on_samples(samples, captured_us) gets what was decoded, for
+    recordings: int16 (n, 2) of 48 kHz, the first of them captured at that time of the server's clock; in the order in
+    which packets come, loss not repaired. open_device: None plays nothing.
     """
 
     def __init__(
@@ -107,7 +110,8 @@ class AudioPlayer:
         volume: int = MAX_VOLUME,
         mute: bool = False,
         on_problem: Callable[[str], None] = lambda _: None,
-        open_device: OpenDevice = open_device,
+        on_samples: Callable[[NDArray[np.int16], int], None] | None = None,
+        open_device: OpenDevice | None = open_device,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now_s = clock_s
@@ -116,6 +120,9 @@ class AudioPlayer:
         self._gain = 0.0
         """Of the sample that was played last."""
         self._on_problem = on_problem
+        self._on_samples = on_samples
+        self._reference: tuple[int, int] | None = None
+        """RTP time stamp and capture time that the server put together last."""
         self._open_device = open_device
         self._device: Device | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -212,7 +219,7 @@ class AudioPlayer:
         with self._lock:
             self._playout, self._clock = Playout(), clock
             self._decoder = _decoder()
-            self._first_sequence = None
+            self._first_sequence = self._reference = None
 
     def end(self) -> None:
         """The connection is over."""
@@ -240,16 +247,20 @@ class AudioPlayer:
         if not samples:
             self._undecodable += 1
             return
+        sound = np.concatenate(samples)
         with self._lock:
             if self._playout is not None:
-                self._playout.on_sound(
-                    sequence, rtp, np.concatenate(samples), now_s=self._now_s(), offset_us=clock.offset_us
-                )
-        if self._device is None and self._opening is None and self._reason is None:
+                self._playout.on_sound(sequence, rtp, sound, now_s=self._now_s(), offset_us=clock.offset_us)
+        if self._on_samples is not None and self._reference is not None:
+            at, captured_us = self._reference
+            ahead = (rtp - at + 2**31) % 2**32 - 2**31
+            self._on_samples(sound, captured_us + ahead * 1_000_000 // SAMPLE_RATE)
+        if self._open_device is not None and self._device is None and self._opening is None and self._reason is None:
             self._opening = asyncio.get_running_loop().create_task(self._open(), name="sound device")
 
     def on_clock(self, rtp: int, captured_us: int) -> None:
         """The server's `audio_clock`."""
+        self._reference = rtp, captured_us
         with self._lock:
             if self._playout is not None:
                 self._playout.on_clock(rtp, captured_us)
@@ -275,6 +286,7 @@ class AudioPlayer:
             return out
 
     async def _open(self) -> None:
+        assert self._open_device is not None
         try:
             device = await asyncio.get_running_loop().run_in_executor(None, self._open_device, self._fill)
         except NoDevice as error:
@@ -301,6 +313,23 @@ class AudioPlayer:
         if ahead > 0:
             self._newest_sequence = sequence
             self._expected += ahead
+
+
+def player_for(
+    settings: ViewSettings,
+    *,
+    on_problem: Callable[[str], None],
+    on_samples: Callable[[NDArray[np.int16], int], None] | None,
+) -> AudioPlayer | None:
+    """What plays the sound of a viewer with these settings: nothing headless, unless somebody takes the samples."""
+    if not settings.audio or (settings.headless and on_samples is None):
+        return None
+    return AudioPlayer(
+        volume=settings.volume,
+        on_problem=on_problem,
+        on_samples=on_samples,
+        open_device=None if settings.headless else open_device,
+    )
 
 
 def _decoder() -> av.AudioCodecContext:

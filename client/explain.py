@@ -67,6 +67,12 @@ def refused(error: Refusal, *, token_given: bool, pause_s: float, now: float) ->
     return Explanation("refused", capitalised(str(error).rstrip(".")), None, line, now + pause_s)
 
 
+def restarting(death: str) -> Explanation:
+    """The decoder process is gone, and is started again. death: a sentence on how it went."""
+    line = f"{capitalised(death)} It is started again"
+    return Explanation("starting", capitalised(death.rstrip(".")), "It is started again", line)
+
+
 def source(state: SourceState) -> Explanation:
     """The server has no picture to send."""
     if state.state == "ended":
@@ -74,6 +80,15 @@ def source(state: SourceState) -> Explanation:
         return Explanation("ended", reason)
     reason = capitalised((state.reason or "the source has no picture").rstrip("."))
     return Explanation("source", reason, _WAITS)
+
+
+def why_still(state: SourceState | None, *, still_s: float, waiting_for_intra: bool) -> Explanation:
+    """The session is up, and no new picture has come for `still_s` seconds. state: what the server said last."""
+    if state is not None and state.state != "live":
+        return source(state)
+    if waiting_for_intra:
+        return Explanation("lost", "Frames were lost", "Waiting for an intra frame")
+    return Explanation("still", f"No new picture for {still_s:.0f} s", "The server is there")
 
 
 def _split(message: str) -> tuple[str, str | None]:

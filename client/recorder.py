@@ -60,11 +60,17 @@ class Recorder:
         self._runner = SinkRunner(sink, on_end=self._on_end)
         return f"Recording into {path}"
 
-    def put(self, planes: NDArray[np.uint8], at_us: int, *, fps: float) -> None:
+    def put(self, planes: NDArray[np.uint8], at_us: int, *, fps: float, sound: bool = False) -> None:
         """A picture of the stream, seen since `at_us` (monotonic); ignored while nothing is recorded."""
         runner = self._runner
         if runner is not None:
-            runner.put(planes, at_us, fps=fps)
+            runner.put(planes, at_us, fps=fps, sound=sound)
+
+    def put_sound(self, samples: NDArray[np.int16], at_us: int) -> None:
+        """Samples of the stream's sound, as `SinkRunner.put_sound` takes them."""
+        runner = self._runner
+        if runner is not None:
+            runner.put_sound(samples, at_us)
 
     def status(self) -> SinkStatus | None:
         """The recording under way, if there is one."""

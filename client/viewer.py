@@ -14,11 +14,26 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-from client.audio import AudioPlayer
+import numpy as np
+from numpy.typing import NDArray
+
+from client.audio import AudioPlayer, player_for
 from client.decoder_worker import BUFFER_BYTES, DecoderSetup
-from client.explain import STARTING, Explanation, again, capitalised, connected, connecting, refused, source
+from client.explain import (
+    STARTING,
+    Explanation,
+    again,
+    capitalised,
+    connected,
+    connecting,
+    refused,
+    restarting,
+    source,
+    why_still,
+)
 from client.intake import Intake
 from client.measurement import Measurement, PresentedFrame, Session
 from client.picture import Picture
@@ -64,9 +79,11 @@ class Viewer:
         on_picture: Callable[[Picture], None],
         on_notice: Callable[[str], None],
         on_told: Callable[[str], None] | None = None,
+        on_sound: Callable[[NDArray[np.int16], int], None] | None = None,
         patient: bool = False,
     ) -> None:
-        """on_told(text): a sentence of the server for the user; by default as `on_notice`.
+        """on_told(text): a sentence of the server for the user; by default as `on_notice`. on_sound(samples,
+        captured_us): decoded sound for recordings, as in `AudioPlayer`; called on the loop.
 
         patient: a refusal is no end but a state, and the server is asked again; so is an error of the decoder.
 
@@ -83,8 +100,7 @@ class Viewer:
         self._patient = patient
         self.failure: UserError | None = None
         """Why a patient viewer has shown nothing, as far as it knows."""
-        audible = settings.audio and not settings.headless
-        self.audio = AudioPlayer(volume=settings.volume, on_problem=on_notice) if audible else None
+        self.audio = player_for(settings, on_problem=on_notice, on_samples=on_sound)
         self.endpoint = endpoint_of(settings.url, settings.stream)
         self.config: Config | None = None
         self.source: SourceState | None = None
@@ -231,11 +247,7 @@ class Viewer:
         still_s = now - self._presented_at
         if receiver is None or self.config is None or still_s < max(STILL_S, 5 / self.config.fps):
             return None
-        if self.source is not None and self.source.state != "live":
-            return source(self.source)
-        if receiver.waiting_for_intra:
-            return Explanation("lost", "Frames were lost", "Waiting for an intra frame")
-        return Explanation("still", f"No new picture for {still_s:.0f} s", "The server is there")
+        return why_still(self.source, still_s=still_s, waiting_for_intra=receiver.waiting_for_intra)
 
     # -- connections
 
@@ -350,11 +362,9 @@ class Viewer:
             self.on_remote(message)
 
     async def _wait_stop(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
-        except TimeoutError:
-            pass
 
     def _say(self, why: Explanation) -> None:
         """State for the window, and one line for the terminal when it is news."""
@@ -395,8 +405,7 @@ class Viewer:
         if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
             self._give_up(reason if self._worker.refused else f"the decoder keeps failing: {reason}")
             return
-        line = f"{capitalised(reason)} It is started again"
-        self._say(Explanation("starting", capitalised(reason.rstrip(".")), "It is started again", line))
+        self._say(restarting(reason))
         try:
             self._worker.start()
         except OSError as error:

@@ -11,10 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.measurement import Measurement
 from client.picture import Picture, PictureMailbox
 from client.recorder import Recorder, outcome
 from client.sinks import Sink, SinkRunner, SinkStatus
+from client.sound_placing import SoundPlacing
 from client.viewer import Viewer
 from latentcast.config import ViewSettings
 from latentcast.errors import UserError
@@ -56,8 +60,10 @@ class Watching:
             on_picture=self._on_picture,
             on_notice=say,
             on_told=self.tell,
+            on_sound=self._on_sound if sinks or folder is not None else None,
             patient=patient,
         )
+        self._placing = SoundPlacing()
         self.recorder = None if folder is None else Recorder(self.name, folder, notify=self.tell)
         self._runners = [SinkRunner(sink, on_end=self._on_sink_end) for sink in sinks]
         self._ended: set[str] = set()
@@ -109,12 +115,22 @@ class Watching:
             self._mailbox.put(picture)
         else:
             self.viewer.presented(picture, time.monotonic_ns() // 1000)
-        config = self.viewer.config
-        if config is None or not (self._runners or self.recorder):
+        config, source, timeline = self.viewer.config, self.viewer.source, picture.timeline
+        if config is None:
             return
-        for taker in (*self._runners, self.recorder):
-            if taker is not None:
-                taker.put(picture.planes, picture.timeline.decoded_us, fps=config.fps)
+        self._placing.on_picture(captured_us=timeline.captured_us, seen_us=timeline.decoded_us)
+        sound = source is not None and source.audio and self._settings.audio
+        for taker in self._takers():
+            taker.put(picture.planes, timeline.decoded_us, fps=config.fps, sound=sound)
+
+    def _on_sound(self, samples: NDArray[np.int16], captured_us: int) -> None:
+        at_us = self._placing.place(captured_us)
+        if at_us is not None:
+            for taker in self._takers():
+                taker.put_sound(samples, at_us)
+
+    def _takers(self) -> Sequence[SinkRunner | Recorder]:
+        return self._runners if self.recorder is None else (*self._runners, self.recorder)
 
     def tell(self, text: str) -> None:
         """The terminal and the window. Any thread."""

@@ -9,7 +9,7 @@ making runs in the runner's thread.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class VideoFormat:
     height: int
     fps: float
     """Nominal rate; pictures come when they come."""
+    sound: bool = False
+    """Whether the stream has sound."""
 
 
 class SinkEnded(LatentcastError):
@@ -61,6 +63,15 @@ class Sink(Protocol):
 
     def close(self, now_us: int) -> None:
         """Finish; also after a failure, or before `open`. Raises UserError when the end could not be written."""
+        ...
+
+
+@runtime_checkable
+class SoundSink(Protocol):
+    """What a sink has besides when it takes sound."""
+
+    def write_sound(self, samples: NDArray[np.int16], at_us: int) -> None:
+        """Take `(count, 2)` samples of 48 kHz, to be heard from `at_us` on. Raises UserError."""
         ...
 
 

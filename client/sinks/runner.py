@@ -4,7 +4,8 @@
                                       ├─ the reader left ────▶ done
                                       └─ disk full, no camera ▶ failed    (the stream goes on)
 
-Drop rule: of more pictures than the sink's capacity the oldest waiting one goes, and is counted.
+Drop rule: of more pictures than the sink's capacity the oldest waiting one goes, and is counted; of sound, what is
+older than two seconds.
 """
 
 import threading
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from client.sinks.base import Sink, SinkEnded, VideoFormat
+from client.sinks.base import Sink, SinkEnded, SoundSink, VideoFormat
 from client.sinks.fitting import Fitter
 from latentcast.errors import UserError
 
@@ -25,6 +26,8 @@ State = Literal["waiting", "running", "done", "failed"]
 
 QUEUE_BYTES = 64 << 20
 """Pictures waiting for one sink take no more: 93 of 640x360, 10 of 1920x1080."""
+SOUND_PIECES = 100
+"""Of 20 ms."""
 WAIT_S = 0.25
 """Longest silence after which a sink is asked whether the time alone wants something."""
 CLOSE_TIMEOUT_S = 10.0
@@ -63,7 +66,8 @@ class SinkRunner:
         self._on_end = on_end
         self._clock_us = clock_us
         self._changed = threading.Condition()
-        self._queue: deque[tuple[NDArray[np.uint8], int, float]] = deque()
+        self._queue: deque[tuple[NDArray[np.uint8], int, VideoFormat]] = deque()
+        self._sound: deque[tuple[NDArray[np.int16], int]] = deque(maxlen=SOUND_PIECES)
         self._closing = False
         self._state: State = "waiting"
         self._problem: str | None = None
@@ -74,8 +78,11 @@ class SinkRunner:
         self._thread = threading.Thread(target=self._run, name=f"sink {sink.place}", daemon=True)
         self._thread.start()
 
-    def put(self, planes: NDArray[np.uint8], at_us: int, *, fps: float) -> None:
-        """Hand over a working picture that nobody writes to any more, seen since `at_us`. Never blocks."""
+    def put(self, planes: NDArray[np.uint8], at_us: int, *, fps: float, sound: bool = False) -> None:
+        """Hand over a working picture that nobody writes to any more, seen since `at_us`. Never blocks.
+
+        fps, sound: of the stream; what they are with the first picture counts.
+        """
         with self._changed:
             if self._closing or self._state in ("done", "failed"):
                 return
@@ -83,8 +90,17 @@ class SinkRunner:
             while len(self._queue) >= capacity:
                 self._queue.popleft()
                 self._dropped += 1
-            self._queue.append((planes, at_us, fps))
+            self._queue.append((planes, at_us, VideoFormat(planes.shape[2], planes.shape[1], fps, sound)))
             self._changed.notify()
+
+    def put_sound(self, samples: NDArray[np.int16], at_us: int) -> None:
+        """Hand over `(count, 2)` samples of 48 kHz, heard from `at_us` on. Never blocks."""
+        if not isinstance(self._sink, SoundSink):
+            return
+        with self._changed:
+            if self._state == "running" and not self._closing:
+                self._sound.append((samples, at_us))
+                self._changed.notify()
 
     def status(self) -> SinkStatus:
         """How it stands."""
@@ -137,19 +153,22 @@ class SinkRunner:
         fit: Fitter | None = None
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing, WAIT_S)
+                self._changed.wait_for(lambda: self._queue or self._sound or self._closing, WAIT_S)
                 item = self._queue.popleft() if self._queue else None
-                if item is None and self._closing:
+                sound, self._sound = self._sound, deque(maxlen=SOUND_PIECES)
+                if item is None and not sound and self._closing:
                     return
+            if isinstance(self._sink, SoundSink):
+                for samples, at_us in sound:
+                    self._sink.write_sound(samples, at_us)
             if item is None:
-                if fit is not None:
+                if fit is not None and not sound:
                     self._sink.wait(self._clock_us())
                 continue
-            planes, at_us, fps = item
+            planes, at_us, video = item
             if fit is None:
-                _, height, width = planes.shape
-                self._sink.open(VideoFormat(width, height, fps))
-                fit = Fitter(width=width, height=height)
+                self._sink.open(video)
+                fit = Fitter(width=video.width, height=video.height)
                 with self._changed:
                     self._state, self._first_us = "running", at_us
             self._sink.write(fit(planes), at_us)

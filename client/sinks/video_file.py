@@ -1,4 +1,4 @@
-"""A recording: H.264 in mp4 or mkv, with the times at which the pictures were seen.
+"""A recording: H.264, and AAC where there is sound, in mp4 or mkv, with the times at which the pictures were seen.
 
 A stall stays a stall: while nothing comes, the last picture is written again twice a second, which costs a few bytes
 and brings what came before to the disk. A file whose writer is killed plays up to its last second: mp4 is written in
@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.sinks.base import VideoFormat, free_path, need_folder, write_error
+from client.sinks.sound_track import SoundTrack
 from codec.h264 import H264Track
 
 FORMATS = {
     # hybrid_fragmented: fragments while it is written, an ordinary indexed file once it is closed.
-    ".mp4": ("mp4", {"movflags": "hybrid_fragmented", "frag_duration": "500000", "flush_packets": "1"}),
-    ".mkv": ("matroska", {"cluster_time_limit": "500", "flush_packets": "1"}),
+    ".mp4": ("mp4", {"movflags": "hybrid_fragmented", "frag_duration": "500000"}),
+    ".mkv": ("matroska", {"cluster_time_limit": "500"}),
 }
 """FFmpeg's muxer and its options, by suffix. Fragments and clusters of 0.5 s: what a kill costs at most."""
+_PROMPT = {"flush_packets": "1", "max_interleave_delta": "500000"}
+"""Every packet goes to the disk, and none waits for long for one of the other track."""
 REPEAT_US = 500_000
 """A picture that stands is written again so often."""
 KEY_INTERVAL_S = 2
@@ -55,6 +58,7 @@ class VideoFileSink:
         """The file that is written: known once it is open."""
         self._container: av.container.OutputContainer | None = None
         self._track: H264Track | None = None
+        self._sound: SoundTrack | None = None
         self._last: tuple[av.VideoFrame, int] | None = None
         """The newest frame, and when it was (last) written."""
         self._start_us = 0
@@ -82,7 +86,7 @@ class VideoFileSink:
             # Nobody else takes the name from here on.
             self.path.open("xb").close()
             self._opened = True
-            self._container = av.open(os.fspath(self.path), "w", format=muxer, options=dict(options))
+            self._container = av.open(os.fspath(self.path), "w", format=muxer, options=options | _PROMPT)
             coder = {**_CODER, "g": str(max(1, round(KEY_INTERVAL_S * video.fps)))}
             self._track = H264Track(
                 self._container,
@@ -92,6 +96,7 @@ class VideoFileSink:
                 time_base=TIME_BASE,
                 options=coder,
             )
+            self._sound = SoundTrack(self._container) if video.sound else None
         except (av.FFmpegError, OSError) as error:
             raise write_error(self.place, error) from None
 
@@ -102,6 +107,16 @@ class VideoFileSink:
             self._start_us = at_us
         self._mux(self._track.frame(planes), at_us)
 
+    def write_sound(self, samples: NDArray[np.int16], at_us: int) -> None:
+        """Append the sound at its time; what belongs before the first picture is left out."""
+        if self._sound is None or self._last is None or at_us < self._start_us:
+            return
+        try:
+            self._sound.put(samples, at_us - self._start_us)
+        except (av.FFmpegError, OSError) as error:
+            self._track = self._sound = None
+            raise write_error(self.place, error) from None
+
     def wait(self, now_us: int) -> None:
         """Write the picture that stands once more, when it has stood for long."""
         if self._last is not None and now_us - self._last[1] >= REPEAT_US:
@@ -109,8 +124,8 @@ class VideoFileSink:
 
     def close(self, now_us: int) -> None:
         """The last picture lasts until now; then the index is written."""
-        track, container = self._track, self._container
-        self._track = self._container = None
+        track, sound, container = self._track, self._sound, self._container
+        self._track = self._sound = self._container = None
         if container is None:
             return
         try:
@@ -119,6 +134,8 @@ class VideoFileSink:
                 if now_us > last_us + _MIN_STEP_US:
                     track.mux(frame, self._pts(now_us))
                 track.mux(None)
+                if sound is not None:
+                    sound.finish(max(now_us, last_us) - self._start_us)
             container.close()
         except (av.FFmpegError, OSError) as error:
             raise write_error(self.place, error) from None
@@ -132,8 +149,10 @@ class VideoFileSink:
             at_us = max(at_us, self._last[1] + _MIN_STEP_US)
         try:
             self._track.mux(frame, self._pts(at_us))
+            if self._sound is not None:
+                self._sound.fill(at_us - self._start_us)
         except (av.FFmpegError, OSError) as error:
-            self._track = None
+            self._track = self._sound = None
             raise write_error(self.place, error) from None
         self._last = frame, at_us
 

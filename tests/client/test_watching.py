@@ -17,7 +17,7 @@ from client.sinks.base import SinkEnded
 from client.view import _names, _report_folder, view
 from client.watching import Watching
 from latentcast.config import ViewSettings
-from latentcast.control import Config
+from latentcast.control import Config, SourceState
 from latentcast.errors import UserError
 from tests.client.watched_window import grey
 
@@ -32,6 +32,7 @@ class Double:
         self.patient: bool = options["patient"]
         self.endpoint = "http://server/whep"
         self.config: Config | None = CONFIG
+        self.source: SourceState | None = None
         self.presented_ids: list[int] = []
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
