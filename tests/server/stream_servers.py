@@ -1,7 +1,8 @@
-"""Little servers on loopback that stand in for cameras and encoders: MPEG-TS over HTTP, TCP and RTSP, scripted."""
+"""Little servers on loopback that stand in for cameras and encoders: HTTP, RTSP and RTMP, scripted."""
 
 import io
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -24,7 +25,7 @@ def clip(
     """A grey clip of that luma in the container `form`, a key frame every five frames."""
     target = io.BytesIO()
     with av.open(target, "w", format=form) as container:
-        stream = container.add_stream("mpeg2video" if form == "mpegts" else "mpeg4", rate=fps)
+        stream = container.add_stream({"mpegts": "mpeg2video", "flv": "flv"}.get(form, "mpeg4"), rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.gop_size = 5
@@ -145,3 +146,75 @@ def rtp_packets(stream: bytes) -> Iterator[bytes]:
     for number, start in enumerate(range(0, len(stream), 7 * TS_PACKET)):
         head = bytes([0x80, RTP_TS_PAYLOAD_TYPE]) + number.to_bytes(2, "big") + (number * 3000).to_bytes(4, "big")
         yield head + b"test" + stream[start : start + 7 * TS_PACKET]
+
+
+def rtmp(stream: bytes) -> Script:
+    """An RTMP server (Adobe's RTMP 1.0) that plays an FLV clip to whoever asks, and then is silent.
+
+    It knows a client's commands by their names in the bytes that come, and does not read the rest.
+    """
+
+    def script(connection: socket.socket, ending: threading.Event) -> None:
+        hello = read_exactly(connection, 1 + 1536)
+        connection.sendall(b"\3" + bytes(1536) + hello[1:])
+        read_exactly(connection, 1536)
+        heard = b""
+        for command in (b"connect", b"createStream", b"play"):
+            while (place := heard.find(command + b"\0")) < 0 or len(heard) < place + len(command) + 9:
+                data = connection.recv(4096)
+                if not data:
+                    raise OSError("gone")
+                heard += data
+            number = struct.unpack_from(">d", heard, place + len(command) + 1)[0]
+            if command == b"connect":
+                connection.sendall(rtmp_message(1, struct.pack(">I", 65536)))  # chunks of that size from now on
+                connection.sendall(
+                    rtmp_message(20, amf("_result", number, None, {"code": "NetConnection.Connect.Success"}))
+                )
+            elif command == b"createStream":
+                connection.sendall(rtmp_message(20, amf("_result", number, None, 1.0)))
+        started = amf("onStatus", 0.0, None, {"level": "status", "code": "NetStream.Play.Start"})
+        connection.sendall(rtmp_message(20, started, stream=1))
+        place = 13  # after the header and the size of no tag
+        while place + 11 <= len(stream):
+            kind, size = stream[place], int.from_bytes(stream[place + 1 : place + 4], "big")
+            time_ms = int.from_bytes(stream[place + 4 : place + 7], "big")
+            body = stream[place + 11 : place + 11 + size]
+            connection.sendall(rtmp_message(kind, body, stream=1, time_ms=time_ms))
+            place += 11 + size + 4
+        ending.wait(30)
+
+    return script
+
+
+def read_exactly(connection: socket.socket, count: int) -> bytes:
+    """So many bytes. Raises OSError when the client has gone."""
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise OSError("gone")
+        data += part
+    return data
+
+
+def rtmp_message(kind: int, body: bytes, *, stream: int = 0, time_ms: int = 0) -> bytes:
+    """A message of one chunk, with the full header."""
+    head = time_ms.to_bytes(3, "big") + len(body).to_bytes(3, "big") + bytes([kind]) + stream.to_bytes(4, "little")
+    return b"\4" + head + body
+
+
+def amf(*values: str | float | dict[str, str] | None) -> bytes:
+    """Values in Action Message Format 0."""
+    coded = b""
+    for value in values:
+        if value is None:
+            coded += b"\5"
+        elif isinstance(value, str):
+            coded += b"\2" + struct.pack(">H", len(value)) + value.encode()
+        elif isinstance(value, float):
+            coded += b"\0" + struct.pack(">d", value)
+        else:
+            fields = (struct.pack(">H", len(name)) + name.encode() + amf(text) for name, text in value.items())
+            coded += b"\3" + b"".join(fields) + b"\0\0\t"
+    return coded

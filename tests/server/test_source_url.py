@@ -17,7 +17,7 @@ from server.sources import Source, open_source
 from server.sources.base import SourceLost
 from server.sources.protocols import has_protocol
 from server.sources.url import Pace, UrlReceiver, fitted_size, in_words, options
-from tests.server.stream_servers import TS_PACKET, Script, Server, clip, http, rtsp
+from tests.server.stream_servers import TS_PACKET, Script, Server, clip, http, rtmp, rtsp
 
 DARK, BRIGHT = 60, 200
 
@@ -133,6 +133,17 @@ def test_rtsp_plays_interleaved_and_comes_back() -> None:
         opened(f"rtsp://127.0.0.1:{server.port}/1", size=(160, 96)) as (source, planes),
     ):
         read_until(source, planes, "connecting again")
+        read_until(source, planes, BRIGHT)
+
+
+def test_rtmp_plays_and_comes_back() -> None:
+    with (
+        # Longer than what FFmpeg looks at before it hands out pictures.
+        Server(*(rtmp(clip(level=level, frames=60, form="flv")) for level in (DARK, BRIGHT))) as server,
+        opened(f"rtmp://127.0.0.1:{server.port}/live/name") as (source, planes),
+    ):
+        assert source.size == (160, 96)
+        read_until(source, planes, "has been silent")
         read_until(source, planes, BRIGHT)
 
 
