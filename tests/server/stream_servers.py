@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import av
 import numpy as np
@@ -25,7 +25,7 @@ def clip(
     """A grey clip of that luma in the container `form`, a key frame every five frames."""
     target = io.BytesIO()
     with av.open(target, "w", format=form) as container:
-        stream = container.add_stream({"mpegts": "mpeg2video", "flv": "flv"}.get(form, "mpeg4"), rate=fps)
+        stream: Any = container.add_stream({"mpegts": "mpeg2video", "flv": "flv"}.get(form, "mpeg4"), rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.gop_size = 5

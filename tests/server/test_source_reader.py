@@ -93,6 +93,17 @@ def test_the_stream_is_told_why_and_goes_on() -> None:
     source.close()
 
 
+def test_a_stream_that_stands_still_after_pictures_is_not_told_of_an_older_failure() -> None:
+    def still(stopping: threading.Event) -> Generator[Received, None, None]:
+        yield picture(1)
+        stopping.wait(10)
+
+    reader, _ = make(still, [])
+    reader.first_shape(10)
+    assert reader.why(3) == "no picture for 3 s; waiting for the next"
+    reader.stop()
+
+
 def test_what_was_not_foreseen_is_a_loss_and_no_end(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> list[Received]:
         raise KeyError("surprise")
@@ -173,5 +184,5 @@ def test_a_decoder_that_is_too_slow_goes_on_at_a_key_frame() -> None:
 
 def test_a_new_time_line_is_no_delay() -> None:
     catch_up = CatchUp()
-    feed(catch_up, start=0, packets=60, late=0, decode_s=0.03)
+    feed(catch_up, start=0, packets=300, late=0, decode_s=0.033)
     assert not any(catch_up.skip(now=1000 + n / 30, stamp=n / 30, key=False) for n in range(60))

@@ -187,6 +187,12 @@ def test_the_nearest_mode_is_chosen(
     assert choose_mode(CAMERA, size=size, fps=fps, pixel_format=pixel_format) == mode
 
 
+def test_raw_comes_before_compressed_whatever_the_driver_lists_first() -> None:
+    sizes = (FrameSize(640, 480, (30.0,)),)
+    camera = Camera("/dev/video0", "cam", (PixelFormat("MJPG", sizes), PixelFormat("YUYV", sizes)))
+    assert choose_mode(camera, size=(640, 360), fps=30) == Mode("yuyv422", 640, 480, 30.0)
+
+
 def test_a_size_asked_of_the_camera_is_met_or_nothing() -> None:
     assert choose_mode(CAMERA, size=(1280, 720), fps=30, exact=(1280, 720)) == Mode("mjpeg", 1280, 720, 30.0)
     assert choose_mode(CAMERA, size=(800, 600), fps=30, exact=(800, 600)) is None
