@@ -2,7 +2,7 @@
 
 /** Bit/s that a picture of so many pixels is sent at, at most: what is lost here, the server cannot code any more. */
 export function bitrateFor(width, height, fps) {
-  return Math.round(Math.min(12e6, Math.max(8e5, width * height * fps * 0.25)));
+  return Math.round(Math.min(12e6, Math.max(1.5e6, width * height * fps * 0.15)));
 }
 
 /** Why camera and screen are out of reach on this page, or "" if they are not. */
@@ -21,7 +21,7 @@ export async function capture({ source, camera, microphone, width, height, fps }
   const reason = insecure();
   if (reason) throw new Error(reason);
   const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: fps, max: fps } };
-  const audio = microphone === "none" ? false : microphone ? { deviceId: { exact: microphone } } : true;
+  const audio = microphone === "none" ? false : microphone ? { deviceId: { exact: microphone } } : await anyMicrophone();
   if (source === "camera") {
     if (camera) video.deviceId = { exact: camera };
     const stream = await ask("camera", () => navigator.mediaDevices.getUserMedia({ video, audio }));
@@ -52,6 +52,11 @@ export async function devices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
   const named = (kind) => all.filter((device) => device.kind === kind && device.deviceId && device.label);
   return { cameras: named("videoinput"), microphones: named("audioinput") };
+}
+
+/** A machine without a microphone still has a camera; which devices there are is known without permission. */
+async function anyMicrophone() {
+  return (await navigator.mediaDevices.enumerateDevices()).some(({ kind }) => kind === "audioinput");
 }
 
 async function ask(what, get) {

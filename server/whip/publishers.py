@@ -52,6 +52,9 @@ class Publishers:
         """Sources of the streams that publishing made, by name."""
         self._setting_up: set[str] = set()
         self._endings: dict[str, asyncio.Task[None]] = {}
+        """What ends streams that wait, by name; cancelled when somebody comes back."""
+        self._ending: set[asyncio.Task[None]] = set()
+        """Those that are at it, and must not be cancelled halfway."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -85,11 +88,11 @@ class Publishers:
     async def close(self) -> None:
         """End all publishers; the streams stay."""
         self._closed = True
-        endings = list(self._endings.values())
-        for task in endings:
+        waiting = list(self._endings.values())
+        for task in waiting:
             task.cancel()
-        if endings:
-            await asyncio.wait(endings)
+        if tasks := [*waiting, *self._ending]:
+            await asyncio.wait(tasks)
         await asyncio.gather(*(p.publisher.close("the server is stopping") for p in list(self._places.values())))
 
     async def _publish(
@@ -100,7 +103,8 @@ class Publishers:
         if ending is not None:
             ending.cancel()
         stream = self._streams.get(name)
-        if stream is None or stream.failure is not None:
+        made = stream is None or stream.failure is not None
+        if stream is None or made:
             stream = await self._make(name, size, fps)
             if isinstance(stream.source, WhipSource):
                 self._made[name] = stream.source
@@ -129,6 +133,9 @@ class Publishers:
                 return publisher, await publisher.answer()
         except BaseException:
             await publisher.close("the publisher could not be answered")
+            if made:
+                # Nobody will come back to what was made for an offer that was none.
+                await self._streams.stop(name)
             raise
 
     async def _make_room(self, name: str) -> None:
@@ -139,7 +146,9 @@ class Publishers:
                     f"somebody publishes to {name!r} already, and goes on; choose another name, or stop the other first"
                 )
             await place.publisher.close("another publisher took its place")
-        if self._closed or len(self._places) >= self._settings.max_publishers:
+        if self._closed:
+            raise NoPlace("the server is stopping")
+        if len(self._places) >= self._settings.max_publishers:
             raise NoPlace(f"all {self._settings.max_publishers} places for publishers are taken; try again later")
 
     async def _make(self, name: str, size: tuple[int, int] | None, fps: float | None) -> Stream:
@@ -176,6 +185,10 @@ class Publishers:
         stream = self._streams.get(name)
         # It may have been stopped, and another one started under its name.
         if stream is not None and stream.source is source:
+            task = self._endings.pop(name, None)
+            if task is not None:
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
             log.info("stream %s: nobody came back to publish, it ends", name)
             self._made.pop(name, None)
             await self._streams.stop(name)

@@ -116,6 +116,13 @@ async def test_what_cannot_be_taken_is_said_and_leaves_nothing(
         assert not server.source().attached
 
 
+async def test_an_offer_that_cannot_be_answered_makes_no_stream() -> None:
+    async with serving(source=()) as server:
+        response = await server.client.post(ENDPOINT, data=OBS.replace("a=ice-pwd", "a=x"), headers=SDP)
+        assert response.status == 400
+        assert server.streams.get("live") is None
+
+
 async def test_publishing_wants_the_token_that_manages() -> None:
     async with serving(token="look", manage_token="do") as server:
         look, do = ({"Authorization": f"Bearer {token}"} for token in ("look", "do"))
