@@ -82,7 +82,7 @@ class AudioStatistics:
     delay_ms: float | None
     """Capture to loudspeaker, now."""
     sync_ms: tuple[float, ...]
-    """How much later than its picture sound was heard, for each piece of 21 ms; negative: earlier."""
+    """How much later than its picture sound was heard, for each piece of 16 ms; negative: earlier."""
 
 
 def gain_of(volume: int) -> float:

@@ -33,8 +33,8 @@ _SETTLED_S, _UNSETTLED_S = 0.001, 0.004
 """Stretching ends below the one and begins above the other: most of the time samples pass untouched."""
 _JUMP_S = 0.04
 """Errors above are not stretched away (which would take 8 s and more) but jumped over. Less than what is noticed."""
-_ERROR_GAIN = 1 / 24
-"""Sound devices ask for their pieces irregularly; the error is smoothed over half a second of pieces of 21 ms."""
+_ERROR_GAIN = 1 / 8
+"""Sound devices ask for their pieces irregularly; the error is smoothed over about 0.1 s of pieces of 16 ms."""
 _CROSS_FADE = 480
 """Samples, 10 ms."""
 
@@ -52,8 +52,8 @@ _FIRST_PACKETS = 5
 """Of which the transit times are known before anything is played: 0.1 s."""
 _SILENCES = 16
 """Pauses of the source that are remembered, so that they do not count as holes."""
-_SYNC_SAMPLES = 90_000
-"""Half an hour of pieces of 21 ms for the report."""
+_SYNC_SAMPLES = 112_500
+"""Half an hour of pieces of 16 ms for the report."""
 
 
 @dataclass(frozen=True, slots=True)

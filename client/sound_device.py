@@ -17,12 +17,13 @@ from latentcast.errors import LatentcastError
 
 log = logging.getLogger(__name__)
 
-PIECE = 1024
-"""Samples asked for at once, 21 ms: what Python threads may hold the interpreter's lock for is far less."""
+PIECE = 768
+"""Samples asked for at once, 16 ms. Twice that is delay; once is what a piece may take, while two busy threads may keep
+the interpreter's lock for 10 ms (`sys.getswitchinterval` is 5 ms)."""
 _CLOSE_TIMEOUT_S = 1.0
 """A device that asks for nothing for so long is gone, and may be closed at any time."""
 _AFTER_PIECE_S = 0.002
-"""SDL's thread needs a moment to leave the piece behind; the next comes 19 ms later."""
+"""SDL's thread needs a moment to leave the piece behind; the next comes 14 ms later."""
 
 
 class NoDevice(LatentcastError):

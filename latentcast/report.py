@@ -121,7 +121,7 @@ class Sound(_Model):
     """Sound, where the stream has some and it was played."""
 
     sync_ms: Percentiles
-    """How much later than its picture each piece of 21 ms was heard; negative: earlier."""
+    """How much later than its picture each piece of 16 ms was heard; negative: earlier."""
     in_sync: float
     """Share of the pieces that were at most 45 ms early and 125 ms late (ITU-R BT.1359-1), 0..1."""
     packets: Count

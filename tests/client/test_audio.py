@@ -207,7 +207,7 @@ def test_an_sdl_device_asks_for_pieces_and_can_be_closed_while_it_does(monkeypat
             pass
         device.close()
         heard = len(asked)
-        assert set(asked) == {1024}
+        assert set(asked) == {768}
         assert len(asked) == heard
 
 

@@ -8,9 +8,11 @@ from codec.arithmetic import Arithmetic
 from latentcast.config import ServeSettings
 from latentcast.errors import UserError
 from latentcast.vitals import LoopLag
+from server.audio_broadcast import AUDIO_BPS
 from server.sources.base import Source
 from server.stream import Stream
 from server.streams import NameTaken, Streams, TooManyStreams
+from transport.webrtc import Peer, use_host_addresses
 
 
 class QuietStream(Stream):
@@ -112,4 +114,26 @@ async def test_a_rate_limit_holds_for_viewers_present_and_to_come() -> None:
     stream.set_max_bitrate(100_000)
     assert present.sender.target_bps == 100_000
     assert stream.new_session().sender.target_bps == 100_000
+    await all_of_them.close()
+
+
+@pytest.mark.net
+@pytest.mark.asyncio
+async def test_sound_comes_out_of_the_rate_of_those_who_listen() -> None:
+    use_host_addresses(["127.0.0.1"])
+    all_of_them = streams()
+    stream = await all_of_them.start(
+        settings("one", source=("whip",), max_bitrate=500_000, start_bitrate=500_000, min_bitrate=50_000)
+    )
+    stream.renditions[0].arithmetic = Arithmetic("0" * 32, "float32")
+    listener, watcher = stream.new_session(), stream.new_session()
+    peers = [Peer(on_open=lambda: None, on_closed=lambda _: None) for _ in range(2)]
+    await listener.answer(await peers[0].offer(on_audio=lambda *_: None))
+    await watcher.answer(await peers[1].offer())
+    assert listener.sender.target_bps == 500_000 - AUDIO_BPS
+    assert watcher.sender.target_bps == 500_000
+    stream.set_max_bitrate(100_000)
+    assert (listener.sender.target_bps, watcher.sender.target_bps) == (50_000, 100_000), "half at least is for pictures"
+    for peer in peers:
+        await peer.close()
     await all_of_them.close()
