@@ -128,6 +128,20 @@ class Camera(_Model):
     """A frame interval: neither screen changes more often, so a single photograph says no more."""
 
 
+class WindowInput(_Model):
+    """A key at the viewer's keyboard to the pixel on the viewer's screen; nothing inside the programs is asked."""
+
+    run: Literal[True] = True
+    presses: Count
+    lost: Count
+    total: Percentiles
+    p50_interval: Interval
+    bound: Percentiles
+    """Half the time between the last grab with the old colour and the first with the new one."""
+    to_desktop: Percentiles
+    """Of it, until the key event in the window on the desktop."""
+
+
 class InputDelay(_Model):
     """A key press to the pixel that it changes."""
 
@@ -142,6 +156,7 @@ class InputDelay(_Model):
     """In order; they add up press by press."""
     target: float
     """p50 to be reached at 640x360 and 30 fps."""
+    window: WindowInput | NotRun
     samples: tuple[tuple[float, ...], ...]
     """The parts of every press."""
 

@@ -50,6 +50,13 @@ class WindowFinder:
                 window.configure(x=left, y=top)
         self._display.sync()
 
+    def focus(self, pid: int) -> None:
+        """Give the keyboard to that process's window: where no window manager does."""
+        for window in list(self._tree(self._root)):
+            if self._place(window, pid) is not None:
+                window.set_input_focus(1, 0)
+        self._display.sync()
+
     def screen_size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         screen = self._display.screen()

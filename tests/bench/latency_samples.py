@@ -7,8 +7,10 @@ from bench.latency.document import make_document
 from bench.latency.frames import Frame
 from bench.latency.grab_process import Watched
 from bench.latency.pairing import Pairs
-from bench.latency.remote.command import as_result
-from bench.latency.remote.probe import KeySeen, Press
+from bench.latency.remote.command import as_result, in_window
+from bench.latency.remote.desktop import KeySeen
+from bench.latency.remote.probe import Press
+from bench.latency.remote.window import WindowPress
 from bench.latency.schema import Camera, LatencyDocument, Sweep, SweepPoint
 from bench.latency.session import Measured, Setup
 from bench.latency.sightings import Sighting
@@ -124,6 +126,14 @@ def presses(count: int = 20) -> list[Press]:
     ]
 
 
+def window_presses(count: int = 20) -> list[WindowPress]:
+    starts = [START_US + 400_000 * number for number in range(count)]
+    return [
+        WindowPress(start, start + 2_000, start + 60_000 + 1_000 * number, start + 64_000 + 1_000 * number)
+        for number, start in enumerate(starts)
+    ]
+
+
 def document(*, full: bool) -> tuple[LatencyDocument, Pairs]:
     """full: with every part; otherwise the timestamps and the pixels alone."""
     display = Display(":7", virtual=True)
@@ -143,6 +153,6 @@ def document(*, full: bool) -> tuple[LatencyDocument, Pairs]:
             delays=(50.0, 66.7, 70.0),
             interval=33.333,
         ),
-        input_delay=as_result(presses(), lost=1),
+        input_delay=as_result(presses(), lost=1, window=in_window(window_presses(), 0)),
         sweeps=(sweep("bitrate", "kbit/s", (150, 1000)), sweep("loss", "%", (0, 1, 5))),
     )

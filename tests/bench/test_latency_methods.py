@@ -13,8 +13,9 @@ from bench.latency.display import Display
 from bench.latency.frames import after_warm_up, read_frames
 from bench.latency.grab import strip_of
 from bench.latency.pairing import pair
-from bench.latency.remote.command import as_result
-from bench.latency.schema import Agreement, NotRun, Pixels, Sweep
+from bench.latency.remote.command import as_result, in_window
+from bench.latency.remote.window import WindowPress
+from bench.latency.schema import Agreement, NotRun, Pixels, Sweep, WindowInput
 from bench.latency.session import Measured, Setup
 from bench.latency.sightings import SightingLog
 from bench.latency.spread import median_interval
@@ -25,7 +26,17 @@ from latentcast import barcode
 from latentcast.barcode import BarCode
 from latentcast.errors import LatentcastError
 from latentcast.report import STAGES
-from tests.bench.latency_samples import OFFSET_US, SETUP, frame, frames, presses, report, sighting, watched
+from tests.bench.latency_samples import (
+    OFFSET_US,
+    SETUP,
+    frame,
+    frames,
+    presses,
+    report,
+    sighting,
+    watched,
+    window_presses,
+)
 
 
 @given(
@@ -196,7 +207,20 @@ def test_the_parts_of_a_key_press_add_up_to_it() -> None:
     for press in pressed:
         shown_us = press.captured_us + 1e3 * sum(press.stages_ms)
         assert sum(press.parts_ms) == pytest.approx((shown_us - press.sent_us) / 1e3)
-    found = as_result(pressed, lost=2)
+    found = as_result(pressed, lost=2, window=in_window([], 3))
     assert (found.presses, found.lost) == (20, 2)
     assert found.p50_interval[0] <= found.decoded.p50 <= found.p50_interval[1]
     assert [sum(sample) for sample in found.samples] == pytest.approx([press.total_ms for press in pressed])
+    assert isinstance(found.window, NotRun)
+    assert "3 keys" in found.window.why
+
+
+def test_a_key_press_in_the_window_ends_between_two_grabs() -> None:
+    press = WindowPress(pressed_us=1_000, key_us=3_500, after_us=61_000, before_us=65_000)
+    assert (press.total_ms, press.bound_ms, press.to_desktop_ms) == (62.0, 2.0, 2.5)
+    found = in_window(window_presses(), 1)
+    assert isinstance(found, WindowInput)
+    assert (found.presses, found.lost) == (20, 1)
+    assert found.bound.max == 2.0
+    assert found.to_desktop.p50 == 2.0
+    assert found.p50_interval[0] <= found.total.p50 <= found.p50_interval[1]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.latency.display import x_display
-from bench.latency.schema import Agreement, Camera, Pixels, read_document
+from bench.latency.remote.command import measure_input
+from bench.latency.remote.probe import PARTS
+from bench.latency.schema import Agreement, Camera, InputDelay, Pixels, WindowInput, read_document
 from latentcast.errors import UserError
 
 needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
@@ -40,6 +42,23 @@ def test_a_short_run_measures_by_all_three_methods(tmp_path: Path) -> None:
     assert isinstance(document.camera, Camera), "both windows, side by side, each with its bar code"
     assert document.camera.pairs > 5
     assert "latency.html" in done.stdout
+
+
+@pytest.mark.net
+@pytest.mark.slow
+@needs_xvfb
+def test_keys_reach_the_desktop_and_their_pixels_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.latency.remote.probe.SETTLE_S", 0.2)
+    monkeypatch.setattr("bench.latency.remote.window.SETTLE_S", 0.2)
+    said: list[str] = []
+    found = measure_input(size=(320, 180), fps=15, codec=(), say=said.append, presses=3)
+    assert isinstance(found, InputDelay), said
+    assert found.presses + found.lost == 3
+    assert found.presses > 0
+    assert list(found.parts) == list(PARTS)
+    assert found.decoded.p50 > found.parts["encode"].p50 > 0
+    assert isinstance(found.window, WindowInput), "a key in the viewer's own window came back as pixels"
+    assert found.window.total.p50 > found.window.to_desktop.p50 > 0
 
 
 def test_without_a_screen_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,8 @@ function fillInput() {
     return;
   }
   put("input-text", `${i.presses} key presses, each until its pixel had changed in the decoded picture: p50 ${ms(i.decoded.p50, 0)}, p95 ${ms(i.decoded.p95, 0)}. Target for p50: ${label(i.target)} ms.${i.lost ? ` ${counted(i.lost, "press was", "presses were")} never answered.` : ""}`);
+  const w = i.window;
+  put("input-window", ...inCode(w.run ? `From the keyboard of a viewer with a window to the pixels on its screen, both ends outside of the programs: p50 ${ms(w.total.p50, 0)}, p95 ${ms(w.total.p95, 0)} over ${w.presses} presses, each ± ${w.bound.p50.toFixed(1)} ms; the desktop had the key after ${ms(w.to_desktop.p50)}.` : `In a window: not run, ${w.why}.`));
   const names = Object.keys(i.parts);
   legend("input-legend", names.map((name, k) => [name, partColour(name, k)]));
   chart("input-chart", 280, drawPresses, "Time from every key press to the changed pixel, in parts");

@@ -1,12 +1,8 @@
 """`latentcast latency input`: a desktop under Xvfb, a server that streams it, a viewer that presses keys."""
 
 import asyncio
-import json
 import secrets
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +10,10 @@ import typer
 
 from bench.latency.camera.command import add_to_report
 from bench.latency.display import x_display
-from bench.latency.remote.probe import PARTS, KeySeen, Press, Probe
-from bench.latency.schema import InputDelay, NotRun
+from bench.latency.remote.desktop import Flipper, KeySeen
+from bench.latency.remote.probe import PARTS, Press, Probe
+from bench.latency.remote.window import WindowPress, press_in_window
+from bench.latency.schema import InputDelay, NotRun, WindowInput
 from bench.latency.spread import median_interval
 from latentcast.errors import LatentcastError, UserError
 from latentcast.server_process import ServerProcess
@@ -43,6 +41,12 @@ def run(
         f"Key to pixel: p50 {found.decoded.p50:.1f}, p95 {found.decoded.p95:.1f} ms over {found.presses} presses"
         f" ({found.lost} without an answer); target for p50: {found.target:g} ms"
     )
+    if isinstance(found.window, WindowInput):
+        whole = found.window
+        typer.echo(
+            f"Keyboard to window: p50 {whole.total.p50:.1f}, p95 {whole.total.p95:.1f} ms over {whole.presses} presses"
+            f" ({whole.lost} without an answer), bound of a grab {whole.bound.p50:.1f} ms"
+        )
     typer.echo("  p50 of its parts: " + ", ".join(f"{name} {part.p50:.1f}" for name, part in found.parts.items()))
     try:
         if out is not None:
@@ -67,21 +71,46 @@ def measure_input(
     token = secrets.token_urlsafe(16)
     flags = ["--port", "0", "--stream", STREAM, "--source", "screen", "--size", f"{size[0]}x{size[1]}"]
     flags += ["--fps", f"{fps:g}", *codec]
-    with x_display(virtual=True, size=size) as display, _flipper(display.name) as keys:
+    with x_display(virtual=True, size=size) as display, Flipper(display.name) as flipper:
         environment = display.environment() | {"LATENTCAST_SERVE__INPUT_TOKEN": token}
         with ServerProcess(flags, environment=environment) as server:
             say(f"Pressing {presses} keys on a desktop of {size[0]}x{size[1]} at {fps:g} fps")
             url = server.url()
-            answered, lost = asyncio.run(_probe(url, token=token, presses=presses, keys=keys))
+            answered, lost = asyncio.run(_probe(url, token=token, presses=presses, flipper=flipper))
+            if answered:
+                say("The same in a window, from the viewer's keyboard to its pixels")
+                with x_display(virtual=True) as screen:
+                    whole = press_in_window(
+                        url, stream=STREAM, token=token, display=screen, flipper=flipper, presses=presses
+                    )
     if not answered:
         return NotRun(
             why=f"{lost} key presses changed nothing in the picture",
             how="Run `latentcast doctor`, and see whether the server's log says why keys do not reach the desktop.",
         )
-    return as_result(answered, lost=lost)
+    return as_result(answered, lost=lost, window=in_window(*whole))
 
 
-def as_result(presses: Sequence[Press], *, lost: int) -> InputDelay:
+def in_window(answered: Sequence[WindowPress], lost: int) -> WindowInput | NotRun:
+    """The figures of the whole way."""
+    if not answered:
+        return NotRun(
+            why=f"{lost} keys pressed in the viewer's window changed nothing in it",
+            how="Try `latentcast view` on a desktop of your own, F10 begins driving.",
+        )
+    totals = [press.total_ms for press in answered]
+    low, high = median_interval(totals, block=1)
+    return WindowInput(
+        presses=len(answered),
+        lost=lost,
+        total=percentiles(totals),
+        p50_interval=(round(low, 3), round(high, 3)),
+        bound=percentiles([press.bound_ms for press in answered]),
+        to_desktop=percentiles([press.to_desktop_ms for press in answered]),
+    )
+
+
+def as_result(presses: Sequence[Press], *, lost: int, window: WindowInput | NotRun) -> InputDelay:
     """The figures of the document."""
     totals = [press.total_ms for press in presses]
     low, high = median_interval(totals, block=1)
@@ -92,58 +121,22 @@ def as_result(presses: Sequence[Press], *, lost: int) -> InputDelay:
         p50_interval=(round(low, 3), round(high, 3)),
         parts={name: percentiles([press.parts_ms[i] for press in presses]) for i, name in enumerate(PARTS)},
         target=TARGET_MS,
+        window=window,
         samples=tuple(tuple(round(part, 3) for part in press.parts_ms) for press in presses),
     )
 
 
-async def _probe(url: str, *, token: str, presses: int, keys: "subprocess.Popen[str]") -> tuple[list[Press], int]:
+async def _probe(url: str, *, token: str, presses: int, flipper: Flipper) -> tuple[list[Press], int]:
+    loop = asyncio.get_running_loop()
     seen: asyncio.Queue[KeySeen] = asyncio.Queue(MAX_KEYS)
-    probe = Probe(url, stream=STREAM, token=token, say=lambda text: typer.echo(text, err=True))
-    reading = asyncio.create_task(_read_keys(keys, seen), name="keys")
+
+    def on_key(key: KeySeen) -> None:
+        if not seen.full():
+            seen.put_nowait(key)
+
+    flipper.listen(lambda key: loop.call_soon_threadsafe(on_key, key))
     try:
+        probe = Probe(url, stream=STREAM, token=token, say=lambda text: typer.echo(text, err=True))
         return await probe.run(presses, seen)
     finally:
-        reading.cancel()
-        await asyncio.wait([reading])
-
-
-async def _read_keys(flipper: "subprocess.Popen[str]", seen: asyncio.Queue[KeySeen]) -> None:
-    """Lines of the flipper into the queue; the newest are dropped when nobody takes them."""
-    assert flipper.stdout is not None
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), flipper.stdout)
-    try:
-        while line := await reader.readline():
-            key = KeySeen(**json.loads(line))
-            if not seen.full():
-                seen.put_nowait(key)
-    finally:
-        transport.close()
-
-
-@contextmanager
-def _flipper(display: str) -> "Iterator[subprocess.Popen[str]]":
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.latency.remote.flipper", display],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        if "ready" not in process.stdout.readline():
-            raise LatentcastError("the window that keys are pressed in did not open; what it said is above.")
-        yield process
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None and not process.stdout.closed:
-            process.stdout.close()
+        flipper.listen(lambda _: None)

@@ -10,12 +10,13 @@ Time of a press, in parts that add up (all of this machine's clock; server, desk
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import SecretStr
 
+from bench.latency.remote.desktop import KeySeen
 from client.measurement import Measurement
 from client.picture import Picture
 from client.viewer import Viewer
@@ -37,15 +38,6 @@ PAUSE_S: Final = 0.25
 presses fall everywhere within a frame interval."""
 _WHITE_ABOVE: Final = 126
 _SEED: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class KeySeen:
-    """What the window on the desktop says about a key press, in microseconds."""
-
-    key_us: int
-    drawn_us: int
-    white: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,8 @@ class Probe:
             await asyncio.sleep(SETTLE_S)
             answered: list[Press] = []
             lost = 0
-            async for number in _paced(presses):
+            for number, pause_s in enumerate(pauses(presses)):
+                await asyncio.sleep(PAUSE_S + pause_s)
                 press = await self._press(white=number % 2 == 0, keys=keys)
                 if press is None:
                     lost += 1
@@ -123,7 +116,7 @@ class Probe:
         self._wanted = white
         changed = self._changed = asyncio.get_running_loop().create_future()
         sent_us = time.monotonic_ns() // 1000
-        self.viewer.send(Input(events=[Key(code=KEY, pressed=True)]))
+        self.viewer.send_remote(Input(events=[Key(code=KEY, pressed=True)]))
         try:
             async with asyncio.timeout(ANSWER_S):
                 key = await keys.get()
@@ -132,7 +125,7 @@ class Probe:
             return None
         finally:
             self._changed = None
-            self.viewer.send(Input(events=[Key(code=KEY, pressed=False)]))
+            self.viewer.send_remote(Input(events=[Key(code=KEY, pressed=False)]))
         # One machine, one clock: the true offset is 0, whatever the session estimates.
         stages = picture.timeline.stages_ms(presented_us=presented_us, offset_us=0)
         return Press(sent_us, key, picture.timeline.captured_us, tuple(stages.values()))
@@ -151,8 +144,7 @@ def _is_white(picture: Picture) -> bool:
     return float(middle.mean()) > _WHITE_ABOVE
 
 
-async def _paced(presses: int) -> AsyncIterator[int]:
+def pauses(presses: int) -> Iterator[float]:
+    """What to wait before each press beyond `PAUSE_S`, seconds; the same every time."""
     chance = random.Random(_SEED)
-    for number in range(presses):
-        await asyncio.sleep(PAUSE_S + chance.uniform(0, 0.1))
-        yield number
+    return (chance.uniform(0, 0.1) for _ in range(presses))
