@@ -6,6 +6,8 @@ opened it: the capture thread, the injecting thread and the thread that watches 
 
 import logging
 import os
+import socket
+import traceback
 from typing import Any, TypeAlias
 
 from latentcast.errors import UserError
@@ -39,6 +41,7 @@ def open_display(name: str | None = None) -> XDisplay:
     try:
         connection = display.Display(name)
     except (DisplayError, OSError, ValueError, AssertionError) as error:
+        _close_sockets(error)
         raise UserError(_in_words(name, str(error))) from error
     if os.environ.get("WAYLAND_DISPLAY") and connection.has_extension("XWAYLAND"):
         connection.close()
@@ -48,6 +51,19 @@ def open_display(name: str | None = None) -> XDisplay:
     # Errors of requests without an answer arrive later, from windows that have just gone; python-xlib would print them.
     connection.set_error_handler(lambda problem, request: log.debug("X error: %s", problem))
     return connection
+
+
+def _close_sockets(error: BaseException) -> None:
+    """python-xlib forgets its sockets when it cannot connect. They are found where they were left."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            for value in list(frame.f_locals.values()):
+                # Not `value.socket`: a display that is half made asks itself for it for ever.
+                left = getattr(value, "__dict__", {}).get("socket", value)
+                if isinstance(left, socket.socket):
+                    left.close()
+        cause = cause.__context__
 
 
 def window_gone() -> tuple[type[Exception], ...]:

@@ -112,7 +112,7 @@ def test_the_command_line_loads_nothing_of_what_its_commands_run() -> None:
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("server.app, server.encoder_worker", {"torch", "pygame", "client"}),
+        ("server.app, server.encoder_worker", {"torch", "pygame", "client", "Xlib"}),
         ("client.view, client.decoder_worker", {"torch", "pygame", "server"}),
     ],
 )
