@@ -199,14 +199,20 @@ class _Watched:
     def _look_at_cursor(self, now: float) -> None:
         self._cursor_changed = False
         self._next_cursor = now + _CURSOR_INTERVAL_S
+        message = self._read_cursor()
+        if message != self._shown:
+            self._shown = message
+            self._watch.report_cursor(message)
+
+    def _read_cursor(self) -> Cursor:
         from Xlib.error import XError
 
         try:
             image = self._display.xfixes_get_cursor_image(self._root)
         except XError as error:
-            # A screen that is blanked or switched away has none to show.
+            # The program that made it has gone, or the screen is blanked.
             log.debug("the cursor cannot be read: %s", error)
-            return
+            return Cursor(visible=True)
         message = self._known.pop(image.cursor_serial, None)
         if message is None:
             message = cursor_message(
@@ -215,6 +221,4 @@ class _Watched:
         self._known[image.cursor_serial] = message
         if len(self._known) > _KEPT_CURSORS:
             self._known.popitem(last=False)
-        if message != self._shown:
-            self._shown = message
-            self._watch.report_cursor(message)
+        return message

@@ -18,8 +18,8 @@ from server.remote.keys import EVDEV
 
 PRESSES_PER_S, PRESS_BURST = 60.0, 60.0
 """Keys and buttons pressed. Fast typists press 15 keys a second, rolling a hand over the keyboard 10 at once."""
-CHARACTERS_PER_S, CHARACTER_BURST = 200.0, 256.0
-"""Characters of `text`, which takes a key press and a release each, sometimes a change of the layout."""
+CHARACTERS_PER_S, CHARACTER_BURST = 50.0, 128.0
+"""Characters of `text`: what an input method delivers, and no more than can be typed if each changes the layout."""
 NOTCHES_PER_S, NOTCH_BURST = 200.0, 100.0
 """A flicked free-running wheel turns 100 notches a second."""
 MAX_QUEUE = 256

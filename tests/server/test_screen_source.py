@@ -56,7 +56,8 @@ class Look:
 
     def luma(self) -> NDArray[np.uint8]:
         self.source.read(self.planes, frame_id=0)
-        return self.planes[0]
+        luma: NDArray[np.uint8] = self.planes[0]
+        return luma
 
     def lost(self) -> str:
         with pytest.raises(SourceLost) as caught:
