@@ -20,7 +20,7 @@ function ceiling(value, atLeast) {
 }
 
 function ago(seconds) {
-  return seconds === 0 ? "now" : `−${Number(seconds.toFixed(1))} s`;
+  return seconds === 0 ? "now" : `−${Math.round(seconds)} s`;
 }
 
 export class Plot {
@@ -136,7 +136,7 @@ export class Plot {
     const span = () => SPANS_S.find((seconds) => seconds >= newest() - (this.data[0][0] ?? 0)) ?? SPANS_S.at(-1);
     return {
       range: () => [newest() - span(), newest()],
-      splits: () => [1, 0.75, 0.5, 0.25, 0].map((share) => newest() - share * span()),
+      splits: () => [3, 2, 1, 0].map((thirds) => newest() - (thirds * span()) / 3),
       values: (_, splits) => splits.map((at) => ago(newest() - at)),
     };
   }

@@ -54,6 +54,8 @@ export class StartDialog {
 
   open() {
     showError(this.dialog, null);
+    this.dialog.querySelector("form").reset();
+    this.showKind();
     this.name.value = freeName(this.names());
     this.dialog.showModal();
     this.kind.focus();

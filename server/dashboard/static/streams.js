@@ -96,7 +96,7 @@ function captured(stream) {
 }
 
 function coded(best) {
-  if (!best || !best.fps) return "–, nobody watches";
+  if (!best || !best.fps) return "nobody watches";
   return `${format.rate(best.fps)} fps, ${format.bitrate(best.bps)}`;
 }
 
