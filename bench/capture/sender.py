@@ -56,14 +56,16 @@ def coded(size: tuple[int, int], fps: int) -> list[tuple[bytes, bool]]:
 
 
 def schedule(fps: int, *, stall_s: float, every_s: float) -> Iterator[tuple[int, float]]:
-    """Number and time (s) of every frame that is sent; those of a stall are left out."""
-    number = 0
+    """Number and time (s) of every frame that is sent. A stall is a gap in the times, not in the numbers: the coded
+    frames build on each other, as a camera's do that goes on after it."""
+    sent = tick = 0
     while True:
-        at = number / fps
-        # Frames before the first whole period are sent: a viewer has to see something first.
+        at = tick / fps
+        # Before the first whole period there is none: a viewer has to see something first.
         if not stall_s or at < every_s or at % every_s >= stall_s:
-            yield number, at
-        number += 1
+            yield sent, at
+            sent += 1
+        tick += 1
 
 
 class _Stream:

@@ -186,3 +186,24 @@ def test_a_new_time_line_is_no_delay() -> None:
     catch_up = CatchUp()
     feed(catch_up, start=0, packets=300, late=0, decode_s=0.033)
     assert not any(catch_up.skip(now=1000 + n / 30, stamp=n / 30, key=False) for n in range(60))
+
+
+def test_colours_that_cannot_be_converted_are_a_loss_and_the_next_picture_is_shown() -> None:
+    strange = picture(1)
+    strange.frame.colorspace = 8  # YCgCo, ITU-T H.273 table 4
+    proceed = threading.Event()
+
+    def openings(stopping: threading.Event) -> Generator[Received, None, None]:
+        yield strange
+        proceed.wait(10)
+        yield picture(200)
+        stopping.wait(10)
+
+    reader, frames = make(openings, [])
+    source = LiveSource(kind="url", size=SIZE, fps=30, frames=frames, producer=reader)
+    planes = np.zeros((3, *SIZE[::-1]), np.uint8)
+    with pytest.raises(SourceLost, match="colour matrix 8"):
+        source.read(planes, frame_id=0)
+    proceed.set()
+    assert source.read(planes, frame_id=1) == 200_000_000
+    source.close()
