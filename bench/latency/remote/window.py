@@ -32,7 +32,11 @@ _LOOK: Final = 16
 _GRAB_INTERVAL_S: Final = 0.002
 _WHITE_ABOVE: Final = 126
 _KEY_PRESS, _KEY_RELEASE = 2, 3
-_DRIVE_S: Final = 5.0
+_MAX_KEYS: Final = 100
+"""Key events that wait to be paired; more are dropped."""
+_HEARD_S: Final = 0.5
+"""A key takes a few milliseconds to the desktop."""
+_STOP_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,17 @@ def press_in_window(
 
     Raises LatentcastError when the window does not appear or does not drive.
     """
-    keys: queue.Queue[KeySeen] = queue.Queue()
+    keys: queue.Queue[KeySeen] = queue.Queue(_MAX_KEYS)
     with _viewer(url, stream=stream, token=token, display=display) as pid, _Keyboard(display.name) as keyboard:
         finder = WindowFinder(display.name)
         try:
             place = _wait_for_window(finder, pid)
-            time.sleep(SETTLE_S)
             finder.focus(pid)
         finally:
             finder.close()
-        flipper.listen(keys.put)
-        keyboard.press(BEGIN_KEY)
+        flipper.listen(lambda key: None if keys.full() else keys.put_nowait(key))
+        _begin(keyboard, keys)
+        time.sleep(SETTLE_S)
         middle = Place(place.left + (place.width - _LOOK) // 2, place.top + (place.height - _LOOK) // 2, _LOOK, _LOOK)
         try:
             strip = Strip(display.name, middle)
@@ -91,6 +95,20 @@ def press_in_window(
             return _press_all(keyboard, strip, keys, presses)
         finally:
             strip.close()
+
+
+def _begin(keyboard: "_Keyboard", keys: "queue.Queue[KeySeen]") -> None:
+    """Until keys reach the desktop: a viewer that is not connected yet, or knows no rights yet, does not drive."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        keyboard.press(BEGIN_KEY)
+        keyboard.press(PRESSED_KEY)
+        try:
+            keys.get(timeout=_HEARD_S)
+        except queue.Empty:
+            continue
+        return
+    raise LatentcastError(f"keys pressed in the viewer's window did not reach the desktop within {START_S:g} s.")
 
 
 def _press_all(
@@ -155,7 +173,7 @@ def _viewer(url: str, *, stream: str, token: str, display: Display) -> Iterator[
     finally:
         process.terminate()
         try:
-            process.wait(_DRIVE_S)
+            process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
