@@ -51,6 +51,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
+    @property
+    def stopping(self) -> bool:
+        """`close` was called: the server ends."""
+        return self._stopping
+
     def get(self, name: str) -> Stream | None:
         """The stream of that name, failed ones too."""
         return self._streams.get(name)

@@ -2,8 +2,8 @@
 
 const RETRY_MS = [500, 1000, 2000, 4000];
 const GIVE_UP_CONNECTING_MS = 10000;
-// A path that is gone for so long will not come back by itself; the server gives up after five seconds of silence.
-const DISCONNECTED_MS = 3000;
+// Browsers say `disconnected` after five seconds of silence, when the server has given up too.
+const DISCONNECTED_MS = 1500;
 const TRICKLE_MS = 50;
 
 export class WhipError extends Error {
@@ -33,9 +33,7 @@ export class WhipClient {
     try {
       await this.#connect();
     } catch (error) {
-      this.#close();
-      this.stopped = true;
-      this.onState("failed", error.message);
+      this.#fail(error.message);
     }
   }
 
@@ -53,14 +51,17 @@ export class WhipClient {
     return this.pc?.connectionState === "connected" ? this.pc.getStats() : null;
   }
 
-  /** What the server gets of it; null when it does not say. A session that it has ended is begun anew. */
+  /** What the server gets of it; null when it does not say. A session that it has lost is begun anew, one that somebody ended is not. */
   async serverStatus() {
     const session = this.session;
     if (session === null) return null;
     const response = await fetch(`${session}/status`, { headers: this.#headers(), cache: "no-store" });
     if (response.status === 404 && session === this.session) {
       this.session = null;
-      this.#lost("The server has ended the session.");
+      this.#lost("The server has lost the session.");
+    } else if (response.status === 410 && session === this.session) {
+      this.session = null;
+      this.#fail(await response.text());
     }
     return response.ok ? response.json() : null;
   }
@@ -139,12 +140,16 @@ export class WhipClient {
   #refused(error) {
     // Answers that another try does not change; 409 may be our own session, which the server has not given up yet.
     if (error instanceof WhipError && [400, 401, 403, 406, 415].includes(error.status)) {
-      this.#close();
-      this.stopped = true;
-      this.onState("failed", error.message);
+      this.#fail(error.message);
     } else {
       this.#lost(error.message);
     }
+  }
+
+  #fail(why) {
+    this.#close();
+    this.stopped = true;
+    this.onState("failed", capitalised(why));
   }
 
   async #end(keepalive) {
@@ -198,10 +203,14 @@ export class WhipClient {
     }
     if (!response.ok) {
       const text = (await response.text()).trim() || `The server answers ${response.status} ${response.statusText}.`;
-      throw new WhipError(text.charAt(0).toUpperCase() + text.slice(1), response.status);
+      throw new WhipError(capitalised(text), response.status);
     }
     return response;
   }
+}
+
+function capitalised(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /**

@@ -100,6 +100,8 @@ class Publisher:
         self._ticker: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._reason = "the publisher left"
+        self.dismissed = False
+        """It was sent away on purpose: it shall not come back by itself."""
 
     async def answer(self) -> str:
         """The SDP answer, with all candidates. Raises OfferError for an offer that cannot be used after all."""
@@ -160,6 +162,11 @@ class Publisher:
         self.close_soon(reason)
         assert self._closing is not None
         await asyncio.shield(self._closing)
+
+    def dismiss(self, reason: str) -> None:
+        """End the session because somebody wants it, which its page tells its user."""
+        self.dismissed = self._closing is None
+        self.close_soon(reason)
 
     # -- inside
 

@@ -6,6 +6,7 @@ seconds for a publisher who went away, then ends. A stream started with the sour
 
 import asyncio
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from latentcast.config import ServeSettings
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 10.0
 """ICE gathering on a machine with many interfaces and slow STUN servers."""
+
+
+MAX_DISMISSED = 64
+"""Remembered; their pages ask within a second."""
 
 
 class NameBusy(LatentcastError):
@@ -50,6 +55,8 @@ class Publishers:
         """By name of the stream; those whose publisher is there."""
         self._made: dict[str, WhipSource] = {}
         """Sources of the streams that publishing made, by name."""
+        self._dismissed: OrderedDict[str, str] = OrderedDict()
+        """Reasons by id, for their pages to ask for."""
         self._setting_up: set[str] = set()
         self._endings: dict[str, asyncio.Task[None]] = {}
         """What ends streams that wait, by name; cancelled when somebody comes back."""
@@ -63,6 +70,10 @@ class Publishers:
     def get(self, publisher_id: str) -> Publisher | None:
         """The publisher of that id."""
         return next((p.publisher for p in self._places.values() if p.publisher.id == publisher_id), None)
+
+    def dismissal(self, publisher_id: str) -> str | None:
+        """Why the publisher of that id was sent away, if it was, not long ago."""
+        return self._dismissed.get(publisher_id)
 
     def of(self, name: str) -> Publisher | None:
         """Who publishes to the stream of that name."""
@@ -125,7 +136,7 @@ class Publishers:
         def on_close() -> None:
             # On the capture thread, which may outlive the loop by a frame at shutdown.
             if not loop.is_closed():
-                loop.call_soon_threadsafe(publisher.close_soon, "the stream was stopped")
+                loop.call_soon_threadsafe(self._stopped, publisher)
 
         source.attach(on_close)
         try:
@@ -145,7 +156,8 @@ class Publishers:
                 raise NameBusy(
                     f"somebody publishes to {name!r} already, and goes on; choose another name, or stop the other first"
                 )
-            await place.publisher.close("another publisher took its place")
+            place.publisher.dismiss("another publisher took its place")
+            await place.publisher.close()
         if self._closed:
             raise NoPlace("the server is stopping")
         if len(self._places) >= self._settings.max_publishers:
@@ -167,11 +179,22 @@ class Publishers:
         except TooManyStreams as error:
             raise NoPlace(str(error)) from error
 
+    def _stopped(self, publisher: Publisher) -> None:
+        """Its stream has ended under it: somebody wanted that, unless the whole server does."""
+        if self._streams.stopping:
+            publisher.close_soon("the server is stopping")
+        else:
+            publisher.dismiss("the stream was stopped")
+
     def _left(self, name: str, publisher: Publisher, reason: str) -> None:
         place = self._places.get(name)
         if place is None or place.publisher is not publisher:
             return
         del self._places[name]
+        if publisher.dismissed:
+            self._dismissed[publisher.id] = reason
+            while len(self._dismissed) > MAX_DISMISSED:
+                self._dismissed.popitem(last=False)
         place.source.detach(reason)
         if place.made and not self._closed:
             task = asyncio.get_running_loop().create_task(self._end_later(name, place.source), name=f"end of {name}")

@@ -125,7 +125,11 @@ class _Whip:
         return _open(web.Response(status=200))
 
     async def status(self, request: web.Request) -> web.Response:
+        """410 with the reason after it was sent away; after a loss 404, as of sessions that never were."""
         publisher = self._publishers.get(request.match_info["id"])
+        reason = self._publishers.dismissal(request.match_info["id"])
+        if reason is not None and rights(request, self._settings).manage:
+            return _say(410, reason)
         if (refused := self._refused(request, publisher)) is not None:
             return refused
         assert publisher is not None

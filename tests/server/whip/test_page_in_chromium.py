@@ -1,6 +1,5 @@
 """The page in a real browser with its fake camera: what it publishes arrives, and what cannot be is said."""
 
-import asyncio
 import shutil
 import statistics
 from collections.abc import AsyncIterator
@@ -115,9 +114,16 @@ async def test_the_page_says_why_it_cannot_publish_and_goes_on_when_it_can() -> 
         await state(it, "live")
 
         # A page that goes away leaves the name free at once.
-        await it.goto("about:blank")
+        await it.reload()
         await until(lambda: len(server.publishers) == 0, what="the end of the publisher")
-        await asyncio.sleep(0)
+
+        # Somebody stops the stream: the page does not start it again.
+        await it.click("#start")
+        await state(it, "live")
+        await server.streams.stop("live")
+        await state(it, "failed")
+        assert await it.inner_text("#error") == "The stream was stopped."
+        assert server.streams.get("live") is None
 
 
 async def test_h264_of_a_browser_that_hides_its_addresses_arrives_with_its_times() -> None:

@@ -31,6 +31,7 @@ async def test_what_is_published_comes_out_of_the_source_and_delete_ends_it() ->
         assert not source.attached
         assert (await server.client.delete(location)).status == 404
         assert (await server.client.patch(location)).status == 404
+        assert (await server.client.get(f"{location}/status")).status == 404
 
 
 async def test_the_answer_says_where_the_session_is_and_other_sites_may_read_it() -> None:
@@ -213,10 +214,12 @@ async def test_a_stream_that_was_started_for_publishing_stays() -> None:
 
 async def test_stopping_the_stream_ends_its_publisher() -> None:
     async with serving() as server, camera() as it:
-        await it.publish(server)
+        location = await it.publish(server)
         await picture(server.source())
         await server.streams.stop("live")
         await until(lambda: len(server.publishers) == 0, what="the end of the publisher")
+        status = await server.client.get(f"{location}/status")
+        assert (status.status, await status.text()) == (410, "the stream was stopped.")
 
 
 @pytest.mark.parametrize(
