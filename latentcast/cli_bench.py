@@ -244,6 +244,16 @@ def bench_dashboard(
     )
 
 
+@bench.command("screen")
+def bench_screen(
+    grabs: Annotated[int, typer.Option(min=20, help="Of each way and size.")] = 300,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as Markdown.")] = None,
+) -> None:
+    """What reading an X screen costs, through x11grab and through mss. Starts an Xvfb."""
+    _module("bench.screen").run(grabs=grabs, json=json, markdown=markdown)
+
+
 @bench.command("capture")
 def bench_capture(
     seconds: Annotated[float, typer.Option(min=5, help="Of each run, after 3 s that do not count.")] = 20.0,

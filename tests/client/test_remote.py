@@ -1,14 +1,24 @@
 """What the user does in a window, as the server gets it: pygame's own events in, messages out, no window."""
 
+import base64
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pygame
 import pytest
 
+from client.channel import Channel
 from client.fit import Box, PictureArea, letterbox
 from client.keys import KEYS
+from client.picture import Picture, PictureMailbox
 from client.remote import POINTER_INTERVAL_S, RemoteControl
+from client.remote_desk import SdlDesk
 from client.scancodes import CODES, F10, RIGHT_CTRL
+from client.status import ViewStatus
+from client.timeline import Timeline
+from client.window import Window
 from latentcast.clipboard import ClipboardOutbox
 from latentcast.control import (
     MAX_INPUT_EVENTS,
@@ -24,7 +34,9 @@ from latentcast.control import (
     Text,
     Wheel,
 )
+from server.remote.cursor import cursor_message
 from server.remote.keys import EVDEV
+from tests.xvfb import xvfb
 
 AREA = PictureArea(Box(0, 60, 640, 360))
 """A 16:9 picture in a window of 640x480."""
@@ -351,3 +363,92 @@ def test_every_key_that_is_sent_is_one_that_the_server_knows() -> None:
     names |= {pygame.KSCAN_NONUSBACKSLASH: "IntlBackslash", pygame.KSCAN_LSHIFT: "ShiftLeft"}
     assert {code: CODES[code] for code in names} == names
     assert not any("F10" in caps for caps, _ in KEYS), "F10 is the remote control's"
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SdlDesk]:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame.display.init()
+    pygame.display.set_mode((64, 64))
+    yield SdlDesk()
+    pygame.display.quit()
+
+
+def test_sdl_keeps_the_clipboard(desk: SdlDesk) -> None:
+    desk.copy("Grüße, 日本")
+    assert desk.copied() == "Grüße, 日本"
+    desk.copy("")
+    assert desk.copied() is None
+
+
+@pytest.mark.parametrize(
+    "png",
+    ["", "////", base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\x00\x01\x00\x00" * 2).decode(), "=A=="],
+    ids=["none", "noise", "65536x65536", "no base64"],
+)
+def test_cursors_that_are_no_picture_are_the_arrow(desk: SdlDesk, png: str) -> None:
+    desk.show_cursor(Cursor.model_construct(visible=True, png=png, hot_x=0, hot_y=0))
+    assert pygame.mouse.get_cursor().type == "system"
+
+
+def test_a_cursor_of_the_server_is_shown_and_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only a real display has the system's own cursors.
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with xvfb() as display:
+        monkeypatch.setenv("DISPLAY", display)
+        pygame.display.init()
+        pygame.display.set_mode((64, 64))
+        desk = SdlDesk()
+        desk.show_cursor(cursor_message([0xFFFFFFFF] * 256, width=16, height=16, hot=(3, 200)))
+        shown = pygame.mouse.get_cursor()
+        assert (shown.type, shown.data[0]) == ("color", (3, 15))
+        desk.show_cursor(Cursor(visible=False))
+        assert not pygame.mouse.get_visible()
+        desk.show_cursor(None)
+        assert pygame.mouse.get_visible()
+        assert pygame.mouse.get_cursor().type == "system"
+        pygame.display.quit()
+
+
+def test_a_window_hands_everything_to_who_drives_and_shows_it(desk: SdlDesk, tmp_path: Path) -> None:
+    session = Session(driving=False)
+    control = session.control
+    channel = Channel(
+        name="desktop",
+        mailbox=PictureMailbox(),
+        status=ViewStatus,
+        hook=control,
+        tick=control.tick,
+        drivable=control.may_drive,
+        driving=control.is_driving,
+        on_hidden=control.stop,
+    )
+    planes = np.full((3, 360, 640), 128, np.uint8)
+    channel.mailbox.put(Picture(frame_id=0, planes=planes, timeline=Timeline(*range(7)), qp=31, intra=True))
+    window = Window([channel], size=(640, 480), folder=tmp_path, panel=False)
+    window.step()
+
+    def corner() -> int:
+        """Pixels of the badge."""
+        seen = pygame.surfarray.array3d(window.contents())[-200:, :50]
+        return int(np.count_nonzero(np.abs(seen.astype(int) - seen[0, -1]).max(axis=2) > 40))
+
+    assert corner() == 0
+    window.handle(pygame.event.Event(pygame.KEYDOWN, scancode=F10, mod=0, key=pygame.K_F10, unicode=""))
+    window.handle(pygame.event.Event(pygame.KEYDOWN, scancode=KEY_Q, mod=0, key=pygame.K_q, unicode="q"))
+    window.handle(pygame.event.Event(pygame.MOUSEBUTTONDOWN, pos=(160, 150), button=1))
+    window.step()
+    assert window.driving
+    assert not window.quit
+    assert session.server.events == [
+        Key(code="KeyQ", pressed=True),
+        Pointer(x=0.25, y=0.25),
+        Button(button=1, pressed=True),
+    ]
+    assert corner() > 0
+    window.handle(pygame.event.Event(pygame.KEYDOWN, scancode=RIGHT_CTRL, mod=0, key=pygame.K_RCTRL, unicode=""))
+    assert session.server.events[-1] == Release()
+    window.handle(pygame.event.Event(pygame.KEYDOWN, scancode=KEY_Q, mod=0, key=pygame.K_q, unicode="q"))
+    assert window.quit
+    window.close()
