@@ -67,6 +67,13 @@ def refused(error: Refusal, *, token_given: bool, pause_s: float, now: float) ->
     return Explanation("refused", capitalised(str(error).rstrip(".")), None, line, now + pause_s)
 
 
+def failed(error: str) -> Explanation:
+    """It can never work, or not as things are. error: a sentence."""
+    message = capitalised(error.rstrip("."))
+    title, detail = _split(message)
+    return Explanation("failed", title, detail, message)
+
+
 def restarting(death: str) -> Explanation:
     """The decoder process is gone, and is started again. death: a sentence on how it went."""
     line = f"{capitalised(death)} It is started again"

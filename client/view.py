@@ -237,8 +237,9 @@ def _windows(
             follow_shape=True,
             scale=settings.scale,
             volume=settings.volume / 100,
+            nth=nth,
         )
-        for group in groups
+        for nth, group in enumerate(groups)
     ]
 
 

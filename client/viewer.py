@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -23,22 +22,21 @@ from numpy.typing import NDArray
 from client.audio import AudioPlayer, player_for
 from client.decoder_worker import BUFFER_BYTES, DecoderSetup
 from client.explain import (
-    STARTING,
     Explanation,
     again,
     capitalised,
     connected,
     connecting,
+    failed,
     refused,
     restarting,
     source,
-    why_still,
 )
-from client.intake import Intake
-from client.measurement import Measurement, PresentedFrame, Session
+from client.measurement import Measurement, Session
 from client.picture import Picture
 from client.receiver import Receiver
 from client.seen import last_second
+from client.standing import Standing
 from client.status import ViewStatus
 from client.whep import Refusal, Retry, WhepClient, endpoint_of
 from codec.arithmetic import Arithmetic, AskArithmetic
@@ -48,7 +46,6 @@ from latentcast.control import ClientMessage, Clipboard, Config, Cursor, Notice,
 from latentcast.errors import UserError
 from latentcast.net import addresses_for
 from latentcast.shared_buffer import SharedBuffer
-from latentcast.statistics import percentile
 from latentcast.vitals import LoopLag, resident_mb
 from latentcast.worker import Worker
 from transport.webrtc import use_host_addresses
@@ -60,8 +57,6 @@ FIRST_DELAY_S, MAX_DELAY_S = 0.2, 5.0
 # Restarts of a dying decoder process in a row before the viewer gives up.
 MAX_DECODER_DEATHS = 5
 SAMPLE_INTERVAL_S = 1.0
-# A picture that has not changed for this long (or five frames) needs a word of explanation.
-STILL_S = 0.7
 
 
 class Viewer:
@@ -113,15 +108,11 @@ class Viewer:
         self._ended: asyncio.Future[tuple[str, bool]] | None = None
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._explanation: Explanation | None = STARTING
-        self._notice: str | None = None
+        self._standing = Standing(settings.stream, measurement=measurement, on_notice=on_notice)
         self._decoder_deaths = 0
         self._fatal: str | None = None
         """Why no session can work any more."""
-        self._presented_at = 0.0
         self._weights_sha256 = self._profile.weights_sha256()
-        self._recent: deque[PresentedFrame] = deque(maxlen=240)
-        self._intake = Intake()
 
     async def run(self) -> None:
         """Watch until `stop`. Raises UserError when watching can never work."""
@@ -146,7 +137,7 @@ class Viewer:
             if not self._patient:
                 raise
             self.failure = error
-            self._say(Explanation("failed", capitalised(str(error).rstrip("."))))
+            self._standing.say(failed(str(error)))
             await self._stop.wait()
         finally:
             for task in background:
@@ -188,27 +179,18 @@ class Viewer:
 
     def passed(self, picture: Picture, now_us: int) -> None:
         """A picture came and is not shown: its tab is hidden, or paused. Any thread."""
-        self._presented_at = now_us / 1e6
-        self._explanation = self.failure = None
+        self._standing.passed(now_us)
+        self.failure = None
 
     def presented(self, picture: Picture, now_us: int) -> None:
         """The presenter shows a picture since `now_us` (monotonic). Any thread."""
         receiver = self._receiver
         if receiver is None:
             return
-        clock = receiver.clock
-        record = self._measurement.on_presented(
-            picture,
-            presented_us=now_us,
-            offset_us=clock.offset_us,
-            clock_error_us=clock.error_us or 0,
-            rtt_us=clock.rtt_us or 0,
-        )
-        if record is not None:
-            self._recent.append(record)
-            if self.audio is not None:
-                self.audio.on_presented(record.total_ms)
-        self.passed(picture, now_us)
+        record = self._standing.presented(picture, now_us, receiver.clock)
+        self.failure = None
+        if record is not None and self.audio is not None:
+            self.audio.on_presented(record.total_ms)
 
     def sound(self) -> AudioPlayer | None:
         """What plays the stream's sound, once the stream is known to have some. Any thread."""
@@ -216,38 +198,8 @@ class Viewer:
 
     def status(self) -> ViewStatus:
         """What the user should know now. Any thread."""
-        now = time.monotonic()
-        recent = [frame for frame in list(self._recent) if frame.presented_us / 1e6 > now - 1.0]
-        latencies = sorted(frame.total_ms for frame in recent)
-        receiver, config = self._receiver, self.config
-        bitrate, loss = self._intake.rate(receiver, now)
-        clock = None if receiver is None else receiver.clock
-        why = self._explanation or self._why_still(receiver, now)
-        if why is not None and why.situation == "connecting" and receiver is not None and self._arithmetic is None:
-            # The connection waits for it as well.
-            why = STARTING
-        return ViewStatus(
-            reason=None if why is None else why.reason,
-            detail=None if why is None else why.detail_at(now),
-            situation="still" if why is None else why.situation,
-            source="" if self.source is None else self.source.kind,
-            fps=float(len(recent)),
-            bitrate_bps=bitrate,
-            qp=recent[-1].qp if recent else None,
-            loss=loss,
-            latency_ms=percentile(latencies, 0.5) if latencies else None,
-            rtt_ms=None if clock is None or clock.rtt_us is None else clock.rtt_us / 1e3,
-            clock_error_ms=None if clock is None or clock.error_us is None else clock.error_us / 1e3,
-            size=None if config is None else (config.width, config.height),
-            stream=self._settings.stream if config is None else config.stream,
-        )
-
-    def _why_still(self, receiver: Receiver | None, now: float) -> Explanation | None:
-        """Words for a picture that has not changed for a while; None while it does."""
-        still_s = now - self._presented_at
-        if receiver is None or self.config is None or still_s < max(STILL_S, 5 / self.config.fps):
-            return None
-        return why_still(self.source, still_s=still_s, waiting_for_intra=receiver.waiting_for_intra)
+        ready = self._arithmetic is not None
+        return self._standing.status(self._receiver, config=self.config, source=self.source, decoder_ready=ready)
 
     # -- connections
 
@@ -256,8 +208,9 @@ class Viewer:
         attempt = 0
         while not self._stop.is_set():
             attempt += 1
-            if self._explanation is None or self._explanation.situation not in ("refused", "missing"):
-                self._say(connecting(self.endpoint, attempt))
+            why = self._standing.explanation
+            if why is None or why.situation not in ("refused", "missing"):
+                self._standing.say(connecting(self.endpoint, attempt))
             refusal: Refusal | None = None
             try:
                 message, lived = await self._session(whep)
@@ -281,10 +234,10 @@ class Viewer:
             delay = min(MAX_DELAY_S, 2 * delay)
             now = time.monotonic()
             if refusal is None:
-                self._say(again(message, pause_s=pause, now=now))
+                self._standing.say(again(message, pause_s=pause, now=now))
             else:
                 given = self._settings.token is not None
-                self._say(refused(refusal, token_given=given, pause_s=pause, now=now))
+                self._standing.say(refused(refusal, token_given=given, pause_s=pause, now=now))
             await self._wait_stop(pause)
 
     async def _session(self, whep: WhepClient) -> tuple[str, bool]:
@@ -305,7 +258,7 @@ class Viewer:
             on_config=self._on_config,
             on_source=self._on_source,
             on_message=self._on_message,
-            on_trouble=lambda reason: self._say(Explanation("failed", capitalised(reason.rstrip(".")))),
+            on_trouble=lambda reason: self._standing.say(failed(reason)),
             on_end=lambda message, fatal: _set(ended, (message, fatal)),
         )
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -320,7 +273,7 @@ class Viewer:
                 await receiver.leave()
                 return "stopped", True
             message, fatal = ended.result()
-            self._say(Explanation("gone", capitalised(message.rstrip("."))))
+            self._standing.say(Explanation("gone", capitalised(message.rstrip("."))))
             if fatal:
                 raise UserError(message)
             return message, receiver.config is not None
@@ -348,12 +301,12 @@ class Viewer:
 
     def _on_config(self, config: Config) -> None:
         self.config = config
-        self._say(connected(config.stream, (config.width, config.height)))
+        self._standing.say(connected(config.stream, (config.width, config.height)))
 
     def _on_source(self, state: SourceState) -> None:
         self.source = state
         if state.state != "live":
-            self._say(source(state))
+            self._standing.say(source(state))
 
     def _on_message(self, message: Cursor | Clipboard | Notice) -> None:
         if isinstance(message, Notice):
@@ -365,14 +318,6 @@ class Viewer:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
-
-    def _say(self, why: Explanation) -> None:
-        """State for the window, and one line for the terminal when it is news."""
-        self._explanation = why
-        text = why.line or why.reason
-        if text != self._notice:
-            self._notice = text
-            self._on_notice(text)
 
     # -- the decoder process
 
@@ -405,7 +350,7 @@ class Viewer:
         if self._worker.refused or self._decoder_deaths > MAX_DECODER_DEATHS:
             self._give_up(reason if self._worker.refused else f"the decoder keeps failing: {reason}")
             return
-        self._say(restarting(reason))
+        self._standing.say(restarting(reason))
         try:
             self._worker.start()
         except OSError as error:
@@ -429,7 +374,7 @@ class Viewer:
             )
             if receiver is not None:
                 presented = self._measurement.presented
-                receiver.send(last_second(list(self._recent), receiver, presented=presented, now=time.monotonic()))
+                receiver.send(last_second(self._standing.recent, receiver, presented=presented, now=time.monotonic()))
 
 
 def _set(future: asyncio.Future[tuple[str, bool]], value: tuple[str, bool]) -> None:

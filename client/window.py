@@ -15,7 +15,6 @@ there) 5.0 ms, SDL's own software renderer 8.6 ms; `display.set_mode` with `smoo
 import os
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -30,8 +29,7 @@ from client.hud import Hud, View
 from client.keys import Action, Clicks, Command, command_of
 from client.overlay import paint_icon
 from client.pane import SPINNER_STEP_US, Pane
-from client.recorder import file_stem
-from client.still import write_snapshot
+from client.snapshot import save_picture
 from client.tabs import bar_height, tab_at
 from client.volume import Volume
 from latentcast.errors import UserError
@@ -43,6 +41,8 @@ _IDLE_US = 2_500_000
 _MIN_SIZE = (160, 90)
 _DESKTOP_SHARE = 0.9
 """A new window leaves room for the desktop's bars and its own frame."""
+_STEP = 40
+"""Units of the desktop by which one window is moved aside from another: its title bar stays visible."""
 _BACKGROUND = (14, 16, 20)
 _GRID_GAP_PX = 4
 _HINT = "h lists the keys"
@@ -65,13 +65,15 @@ class Window:
         follow_shape: bool = False,
         scale: float | None = None,
         volume: float = 1.0,
+        nth: int = 0,
         clock_us: Callable[[], int] = _monotonic_us,
     ) -> None:
         """Open the window, `size` in units of the desktop, smaller when the desktop is.
 
         `folder`: where snapshots go. `panel`: whether the numbers are shown at first. `follow_shape`: take the shape
         of the first picture. `scale`: pixels in one unit of the desktop; None asks the desktop. `volume`: at first, 0
-        to 1. `clock_us`: the monotonic clock of `on_presented`, in us. UserError when SDL cannot open a window.
+        to 1. `nth`: moved aside by so many steps from where the first window comes. `clock_us`: the monotonic clock of
+        `on_presented`, in us. UserError when SDL cannot open a window.
         """
         self._name = ", ".join(channel.name for channel in channels)
         self._title = f"Latentcast: {self._name}"
@@ -88,6 +90,9 @@ class Window:
             raise UserError(f"cannot open a window: {error}; set a display, or watch without a window") from error
         self.id = int(self._window.id)
         """SDL's number of the window, which its events carry."""
+        if nth:
+            left, top = self._window.position
+            self._window.position = left + nth * _STEP, top + nth * _STEP
         self._window.minimum_size = _MIN_SIZE
         self._window.set_icon(paint_icon())
         self._canvas = Canvas(self._renderer)
@@ -219,7 +224,7 @@ class Window:
                 pane.paused = not pane.paused and pane.picture is not None
                 self._volume.apply(self._active)
             case Action.SNAPSHOT:
-                self._snapshot(pane)
+                self._say(save_picture(pane.picture, self._folder, stream=pane.status.stream))
             case Action.RECORD:
                 self._record(pane)
             case Action.MUTE:
@@ -284,18 +289,6 @@ class Window:
         # Out of the way at once; the first movement brings it back.
         self._moved_us = self._clock_us() - (_IDLE_US if wanted else 0)
         self._dirty = True
-
-    def _snapshot(self, pane: Pane) -> None:
-        if pane.picture is None:
-            self._say("There is no picture to save yet")
-            return
-        stem = f"{file_stem(pane.status.stream, datetime.now())}-frame{pane.picture.frame_id}"
-        try:
-            path = write_snapshot(self._folder, pane.picture.planes, stem=stem)
-        except UserError as error:
-            self._say(f"Not saved: {error}")
-        else:
-            self._say(f"Saved {path}")
 
     def _record(self, pane: Pane) -> None:
         recorder = pane.channel.recorder

@@ -19,7 +19,7 @@ from client.picture import Picture, PictureMailbox
 from client.status import ViewStatus
 from client.window import Window
 from latentcast.errors import UserError
-from tests.client.watched_window import BARS, GREY, PLAYING, SIZE, Viewer, grey, nothing, press
+from tests.client.watched_window import BARS, GREY, PLAYING, SIZE, Desk, Viewer, grey, nothing, opened, press
 
 
 class CountedStop(threading.Event):
@@ -326,6 +326,8 @@ def x_display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pytest.skip("Xvfb does not start here")
         monkeypatch.setenv("DISPLAY", f":{number}")
         yield number
+        while opened:
+            opened.pop().close()
         pygame.display.quit()
         server.terminate()
 
@@ -344,6 +346,12 @@ def test_on_a_real_display(x_display: str, tmp_path: Path) -> None:
     assert on_top == [False, True]
     assert np.abs(viewer.pages[0][20:200, 20:-20].astype(int) - GREY).max() <= 1
     assert len(viewer.presented) == 3
+
+
+def test_the_windows_of_several_streams_do_not_hide_each_other(x_display: str, tmp_path: Path) -> None:
+    desks = [Desk(tmp_path, [name], nth=index) for index, name in enumerate(("door", "garden"))]
+    (left, top), (next_left, next_top) = (desk.window._window.position for desk in desks)
+    assert next_left - left == next_top - top > 20
 
 
 def test_the_newest_picture_wins_and_the_rest_are_counted() -> None:
