@@ -89,7 +89,7 @@ class RemoteControl:
     """An `EventHook`. All methods belong to the window's thread, but `on_message`, which any may call.
 
     say(text): for the user to read in the window. typed: characters are sent as text, so that the layout of this
-    keyboard decides, rather than as physical keys.
+    keyboard decides, rather than as physical keys. clipboard: whether the two ends share theirs.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class RemoteControl:
         *,
         say: Callable[[str], None],
         typed: bool = False,
+        clipboard: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.driving = False
@@ -110,6 +111,8 @@ class RemoteControl:
         self._buttons: set[int] = set()
         self._previous = pygame.NOEVENT
         self._pointer_sent = float("-inf")
+        self._shares = clipboard
+        self._focused = True
         self._shared: str | None = None
         """The text that both clipboards had last, as far as this end knows."""
         self._outbox = ClipboardOutbox()
@@ -140,8 +143,12 @@ class RemoteControl:
             if event.type == pygame.MOUSEMOTION:
                 self._point(event.pos, area)
             elif event.type == pygame.WINDOWFOCUSLOST:
+                self._focused = False
                 self._release()
-            elif event.type in (pygame.WINDOWFOCUSGAINED, pygame.CLIPBOARDUPDATE):
+            elif event.type == pygame.WINDOWFOCUSGAINED:
+                self._focused = True
+                self._share_clipboard()
+            elif event.type == pygame.CLIPBOARDUPDATE and self._focused:
                 self._share_clipboard()
             # The window wants to know of these too.
             return False
@@ -213,7 +220,7 @@ class RemoteControl:
         if not self._link.may_drive:
             self._say(_WHY_NOT)
             return
-        self.driving = True
+        self.driving = self._focused = True
         self._say(_BEGUN)
         self._share_clipboard()
 
@@ -302,7 +309,7 @@ class RemoteControl:
     # -- clipboard and cursor
 
     def _share_clipboard(self) -> None:
-        text = self._desk.copied()
+        text = self._desk.copied() if self._shares else None
         if not text or text == self._shared:
             return
         self._shared = text
@@ -318,7 +325,7 @@ class RemoteControl:
             cursor = self._cursor
         if not self.driving:
             return
-        if text is not None:
+        if text is not None and self._shares:
             self._shared = text
             self._desk.copy(text)
         if cursor_arrived:

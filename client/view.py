@@ -205,7 +205,10 @@ def _windows(
     from client.window import Window
 
     controls = [
-        RemoteControl(one.viewer, SdlDesk(), say=one.tell, typed=settings.keyboard == "text") for one in watched
+        RemoteControl(
+            one.viewer, SdlDesk(), say=one.tell, typed=settings.keyboard == "text", clipboard=settings.clipboard
+        )
+        for one in watched
     ]
     for one, control in zip(watched, controls, strict=True):
         one.viewer.on_remote = control.on_message

@@ -159,6 +159,9 @@ def view(
     keyboard: Annotated[
         str | None, typer.Option(metavar="HOW", help="Keys to a desktop that is driven: keys (by place) or text.")
     ] = None,
+    clipboard: Annotated[
+        bool | None, typer.Option("--clipboard/--no-clipboard", help="Share it with a desktop that is driven.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop so long after the first picture.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and pictures there.")] = None,
     compare: Annotated[Path | None, typer.Option(metavar="RING", help="Capture ring of a server on here.")] = None,
@@ -186,6 +189,7 @@ def view(
         "audio": audio,
         "volume": volume,
         "keyboard": keyboard,
+        "clipboard": clipboard,
         "seconds": seconds,
         "report": report,
         "compare": compare,

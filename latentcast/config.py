@@ -134,6 +134,8 @@ class ViewSettings(CodecSettings):
     """How loud, at the start: 0 is silent, 100 as it was sent, 50 about half as loud."""
     keyboard: Literal["keys", "text"] = "keys"
     """How keys reach a desktop that is driven: as physical keys, or as the characters that this keyboard makes."""
+    clipboard: bool = True
+    """Share the clipboard with a desktop that is driven."""
     seconds: Annotated[float, Field(gt=0)] | None = None
     """Stop so long after the first picture."""
     report: Path | None = None

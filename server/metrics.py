@@ -92,6 +92,19 @@ def stream_samples(stream: Stream) -> Iterator[Sample]:
         "gauge", "malformed_messages", "Messages of present viewers that did not parse.", _sum_malformed(stream)
     )
     yield Sample("gauge", "ready", "1 when the encoder is warm and the source runs.", stream.ready)
+    remote = stream.remote.statistics()
+    for name, text, count in (
+        (
+            "input_injected",
+            "Keys, buttons, pointers, turns and texts of viewers passed on to the desktop.",
+            remote.input.injected,
+        ),
+        ("input_limited", "Presses, characters and notches over the limits.", remote.input.limited),
+        ("input_unknown", "Key codes that no keyboard has.", remote.input.unknown),
+        ("input_denied", "Messages of viewers who may not drive, or not now.", remote.denied),
+    ):
+        yield Sample("counter", name, text, count)
+    yield Sample("gauge", "driven", "1 while a viewer drives the desktop.", remote.driver is not None)
     for name, text, value in (
         (
             "pacer_packets",

@@ -3,8 +3,8 @@
     wait until due ── where is it now? ── open x11grab again if that has changed ── grab ── convert, fitted into black
 
 The picture keeps the size it began with: a window that is resized, or a screen that is, is fitted into it. What cannot
-be seen for a while (window closed or minimised, monitor unplugged, X server gone) is `SourceLost` with
-the reason, and is looked for again after 0.5 s, later ever more rarely.
+be seen for a while (window closed or minimised, monitor unplugged) is `SourceLost` with the reason, and is looked for
+every 0.5 s; so is an X server that has gone, which is tried again ever more rarely, every 5 s in the end.
 """
 
 import logging
@@ -127,10 +127,15 @@ class ScreenSource:
                 self._close_grab()
                 region = self._locate()
                 frame, captured_us = self._opened(region).grab()
-        except (OutOfSight, GrabFailed, UserError) as error:
-            raise self._lost(str(error).rstrip(".")) from error
+        except OutOfSight as error:
+            # The connection stays: by it a window is known that has another title when it comes back.
+            self._close_grab()
+            self._next_us = self._waiter.clock() + _FIRST_RETRY_s * 1e6
+            raise SourceLost(str(error).rstrip(".")) from error
+        except (GrabFailed, UserError) as error:
+            raise self._cut_off(str(error).rstrip(".")) from error
         except connection_lost() as error:
-            raise self._lost(f"the X display {self.display_name} has gone ({_first_line(error)})") from error
+            raise self._cut_off(f"the X display {self.display_name} has gone ({_first_line(error)})") from error
         self._retry_s = _FIRST_RETRY_s
         geometry = ScreenGeometry(self._size, region)
         x, y, w, h = geometry.rectangle
@@ -183,8 +188,8 @@ class ScreenSource:
         if grab is not None:
             grab.close()
 
-    def _lost(self, reason: str) -> SourceLost:
-        """Everything is opened anew when the next `read` has waited."""
+    def _cut_off(self, reason: str) -> SourceLost:
+        """Everything is opened anew when the next `read` has waited, longer each time."""
         self.close()
         self._next_us = self._waiter.clock() + self._retry_s * 1e6
         self._retry_s = min(_MAX_RETRY_s, 2 * self._retry_s)

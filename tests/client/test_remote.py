@@ -79,12 +79,12 @@ class Machine:
 class Session:
     """A remote control at work."""
 
-    def __init__(self, *, typed: bool = False, driving: bool = True) -> None:
+    def __init__(self, *, typed: bool = False, driving: bool = True, clipboard: bool = True) -> None:
         self.now = 0.0
         self.server, self.machine = Server(), Machine()
         self.said: list[str] = []
         self.control = RemoteControl(
-            self.server, self.machine, say=self.said.append, typed=typed, clock=lambda: self.now
+            self.server, self.machine, say=self.said.append, typed=typed, clipboard=clipboard, clock=lambda: self.now
         )
         if driving:
             assert self.press(F10)
@@ -322,6 +322,27 @@ def test_the_clipboard_goes_over_when_driving_begins_and_not_back_again() -> Non
     session.event(pygame.WINDOWFOCUSGAINED)
     session.turn()
     assert len(session.server.got) == 2, "it is the server's own text"
+
+
+def test_what_is_copied_elsewhere_waits_for_the_focus_and_may_be_kept_back() -> None:
+    session = Session()
+    session.event(pygame.WINDOWFOCUSLOST)
+    session.machine.text = "a password, copied in another window"
+    session.event(pygame.CLIPBOARDUPDATE)
+    session.turn()
+    assert not [message for message in session.server.got if isinstance(message, Clipboard)]
+    session.event(pygame.WINDOWFOCUSGAINED)
+    session.turn()
+    assert [message.text for message in session.server.got if isinstance(message, Clipboard)] == [session.machine.text]
+
+    alone = Session(clipboard=False)
+    alone.machine.text = "mine"
+    alone.event(pygame.WINDOWFOCUSGAINED)
+    for message in parts("theirs"):
+        alone.control.on_message(message)
+    alone.turn()
+    assert alone.server.got == []
+    assert alone.machine.text == "mine"
 
 
 def test_a_clipboard_of_10_mb_is_refused_in_words() -> None:
