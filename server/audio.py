@@ -32,6 +32,9 @@ _FOLLOW = 1 / 64
 is not ours: 100 ppm lag 0.1 ms behind with blocks of 20 ms."""
 _FILL_SAMPLES = SAMPLE_RATE // 10
 """A gap of up to 0.1 s is filled with silence. A longer one is skipped: readers would have to catch up with it."""
+_RATES = range(4_000, 768_001)
+"""Sampling rates that are converted, Hz. FFmpeg would make hundreds of megabytes of a frame that claims one sample a
+second."""
 _NEW_LINE_BACK_US, _NEW_LINE_AHEAD_US = 1_000_000, 3_600_000_000
 """A block this much earlier or later than due says that the clock was set: the time line starts over. An hour is far
 below the 12 h at which RTP timestamps become ambiguous."""
@@ -187,6 +190,8 @@ class AudioIn:
     def put(self, frame: av.AudioFrame, captured_us: int) -> None:
         """Convert a frame whose first sample was captured at `captured_us`, and put it. Never raises."""
         try:
+            if frame.sample_rate not in _RATES:
+                raise ValueError(f"it claims {frame.sample_rate} samples a second")
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if self._resampler is None or kind != self._kind:
                 # A publisher may change what it sends at any time.

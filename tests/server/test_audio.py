@@ -6,7 +6,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,9 +32,10 @@ def read_all(reader: AudioReader, count: int = FRAME_SAMPLES) -> list[AudioBlock
     return blocks
 
 
+@settings(deadline=None)
 @given(
-    blocks=st.lists(st.tuples(st.integers(0, 5000), st.integers(-20_000, 20_000)), max_size=40),
-    count=st.integers(1, 2000),
+    blocks=st.lists(st.tuples(st.integers(0, 5000), st.integers(-14_000, 14_000)), max_size=40),
+    count=st.integers(100, 2000),
 )
 def test_blocks_with_jitter_come_out_as_one_line(blocks: list[tuple[int, int]], count: int) -> None:
     feed = AudioFeed()
@@ -47,9 +48,10 @@ def test_blocks_with_jitter_come_out_as_one_line(blocks: list[tuple[int, int]], 
         out += read_all(reader, count)
     assert [block.index for block in out] == [i * count for i in range(written // count)]
     assert all(np.array_equal(block.samples, ramp(block.index, count)) for block in out)
-    assert all(abs(block.captured_us - NOW_US - us(block.index)) <= 41_000 for block in out)
+    assert all(abs(block.captured_us - NOW_US - us(block.index)) <= 14_100 for block in out)
 
 
+@settings(deadline=None)
 @given(blocks=st.lists(st.tuples(st.integers(0, 100_000), st.integers(-(10**13), 10**13)), max_size=12))
 def test_whatever_the_times_are_it_stays_bounded_and_the_index_never_goes_back(blocks: list[tuple[int, int]]) -> None:
     feed = AudioFeed()
@@ -166,11 +168,12 @@ def test_a_publisher_may_change_its_format_and_garbage_is_counted() -> None:
     put = AudioIn(feed)
     put.put(_frame(np.zeros(160), "s16", "mono", 8000, 1), NOW_US)
     put.put(_frame(np.zeros(960), "fltp", "stereo", 48000, 2), NOW_US + 20_000)
-    nameless = _frame(np.zeros(960), "s16", "stereo", 48000, 2)
-    nameless.sample_rate = 0
-    put.put(nameless, NOW_US + 40_000)
+    for senseless in (0, 1, 2**31 - 1):
+        frame = _frame(np.zeros(960), "s16", "stereo", 48000, 2)
+        frame.sample_rate = senseless
+        put.put(frame, NOW_US + 40_000)
     put.put(_frame(np.zeros(960), "s16", "stereo", 48000, 2), NOW_US + 60_000)
-    assert put.refused == 1
+    assert put.refused == 3
     assert feed.statistics().put == pytest.approx(3 * 960, abs=150)
 
 
