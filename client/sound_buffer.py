@@ -48,7 +48,6 @@ class SoundBuffer:
         out = self._samples[places]
         if there.all() and first - self._hole_end >= FADE_IN:
             return out, 0
-        out[~there] = 0
         for start, end in _runs(~there):
             # A hole that reaches back into what was played before began there.
             if start > 0 or not self._hole_start <= first <= self._hole_end:

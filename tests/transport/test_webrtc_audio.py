@@ -81,6 +81,7 @@ async def test_all_is_on_one_transport_so_a_relay_in_between_can_carry_it() -> N
     await pair.connect(wants=True, gives=True)
     for sdp in (pair.offer, pair.answer):
         assert "m=audio" in sdp
+        assert len({line for line in sdp.splitlines() if line.startswith("a=candidate:")}) == 1
         assert reachable_at(sdp) is not None
         redirected = redirect(sdp, ("127.0.0.1", 9))
         assert redirected is not None
