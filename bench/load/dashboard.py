@@ -11,7 +11,7 @@ import json as jsonlib
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import aiohttp
 from rich.console import Console
 
 from bench.load.browser import find_browser, running
-from bench.load.command import DEFAULT_SERVE, SETTLE_S, served, use_addresses_for
+from bench.load.command import SETTLE_S, served, use_addresses_for
 from bench.load.probe import Probe
 from bench.load.viewer import LoadViewer, load_hello, start_all, stop_all
 from client.measurement import describe_machine
@@ -28,6 +28,8 @@ from latentcast.errors import PeerError, UserError
 from latentcast.statistics import percentile
 
 STREAM = "live"
+SERVE = ("--source", "pattern", "--size", "320x180", "--fps", "30", "--max-bitrate", "1000000", "--stream", STREAM)
+"""As many packets as a larger picture would have, and an encoder that leaves a core to the browser."""
 OPEN_TIMEOUT_S = 20.0
 QUIET_S = 1.5
 """After the page was opened or closed: what that costs is not what it costs to have it open."""
@@ -48,6 +50,9 @@ class Cost:
     with_it: tuple[float, ...]
     snapshots: tuple[float, ...]
     """Of the stretches with it, what making the snapshots took by the server's own clock."""
+    fps_without: float
+    """What the slowest viewer got: less of it with the page than without means that cores were short."""
+    fps_with_it: float
 
     @property
     def differences(self) -> tuple[float, ...]:
@@ -66,16 +71,19 @@ async def measure(url: str, *, look: Look, reader: str, viewers: int, seconds: f
     hello = await asyncio.to_thread(load_hello)
     crowd = [LoadViewer(url, STREAM, hello) for _ in range(viewers)]
     without, with_it = [], []
+    fps_without, fps_with_it = [], []
     async with Probe(url) as probe:
         try:
             await start_all(crowd)
             await asyncio.sleep(SETTLE_S)
             for _ in range(rounds):
                 await _dashboards(probe, 0)
-                without.append(await _shares(probe, seconds))
+                without.append(await _shares(probe, seconds, crowd))
+                fps_without.append(_slowest(crowd))
                 async with look():
                     await _dashboards(probe, 1)
-                    with_it.append(await _shares(probe, seconds))
+                    with_it.append(await _shares(probe, seconds, crowd))
+                    fps_with_it.append(_slowest(crowd))
             failed = next((viewer.failure for viewer in crowd if viewer.failure is not None), None)
             if failed is not None:
                 raise PeerError(f"a viewer was lost in mid-measurement: {failed}")
@@ -87,6 +95,8 @@ async def measure(url: str, *, look: Look, reader: str, viewers: int, seconds: f
         without=tuple(total for total, _ in without),
         with_it=tuple(total for total, _ in with_it),
         snapshots=tuple(snapshots for _, snapshots in with_it),
+        fps_without=percentile(sorted(fps_without), 0.5),
+        fps_with_it=percentile(sorted(fps_with_it), 0.5),
     )
 
 
@@ -101,8 +111,14 @@ async def _dashboards(probe: Probe, count: int) -> None:
     await asyncio.sleep(QUIET_S)
 
 
-async def _shares(probe: Probe, seconds: float) -> tuple[float, float]:
+def _slowest(crowd: Sequence[LoadViewer]) -> float:
+    return min((viewer.figures().fps for viewer in crowd), default=0.0)
+
+
+async def _shares(probe: Probe, seconds: float, crowd: Sequence[LoadViewer]) -> tuple[float, float]:
     """Of one core: the server process, and of that the snapshots."""
+    for viewer in crowd:
+        viewer.restart()
     before, started = await probe.vitals(), time.monotonic()
     await asyncio.sleep(seconds)
     after = await probe.vitals()
@@ -197,7 +213,7 @@ def run(
         raise UserError(
             "no Chromium that playwright could drive is here; install both, or leave it to --reader stream."
         )
-    with served(None, [*DEFAULT_SERVE, "--stream", STREAM]) as url:
+    with served(None, SERVE) as url:
         cost = asyncio.run(
             _run(
                 url,
@@ -210,7 +226,7 @@ def run(
         )
     Console().print(summary(cost), highlight=False)
     if json is not None:
-        about: dict[str, object] = {"machine": describe_machine().model_dump(), "serve": list(DEFAULT_SERVE)}
+        about: dict[str, object] = {"machine": describe_machine().model_dump(), "serve": list(SERVE)}
         figures = asdict(cost) | {"differences": cost.differences, "median": cost.median}
         try:
             json.write_text(jsonlib.dumps(about | figures, indent=2) + "\n")
@@ -226,5 +242,6 @@ def summary(cost: Cost) -> str:
         f"an open dashboard ({cost.reader}) with {cost.viewers} viewers costs the server process "
         f"{100 * cost.median:.2f} % of a core (median of {len(differences)} pairs, "
         f"{100 * min(differences):.2f} to {100 * max(differences):.2f}); without it {off:.1f} %, with it {on:.1f} %; "
-        f"making its snapshots takes {100 * percentile(sorted(cost.snapshots), 0.5):.2f} %."
+        f"making its snapshots takes {100 * percentile(sorted(cost.snapshots), 0.5):.2f} %. The slowest viewer got "
+        f"{cost.fps_without:.1f} fps without it, {cost.fps_with_it:.1f} with it."
     )

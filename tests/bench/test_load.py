@@ -155,11 +155,27 @@ def test_the_load_is_printed_and_written(tmp_path: Path) -> None:
 
 
 def test_the_cost_is_the_median_of_differences() -> None:
-    cost = Cost("stream", 4, without=(0.20, 0.25, 0.30, 0.20), with_it=(0.21, 0.27, 0.33, 0.24), snapshots=(0.01,) * 4)
+    cost = Cost(
+        "stream",
+        4,
+        without=(0.20, 0.25, 0.30, 0.20),
+        with_it=(0.21, 0.27, 0.33, 0.24),
+        snapshots=(0.01,) * 4,
+        fps_without=30,
+        fps_with_it=29,
+    )
     assert cost.differences == pytest.approx((0.01, 0.02, 0.03, 0.04))
     assert cost.median == pytest.approx(0.025)
     assert "2.50 % of a core (median of 4 pairs, 1.00 to 4.00)" in cost_summary(cost)
-    odd = Cost("stream", 4, without=(0.2, 0.2, 0.2), with_it=(0.21, 0.29, 0.22), snapshots=(0.01,) * 3)
+    odd = Cost(
+        "stream",
+        4,
+        without=(0.2, 0.2, 0.2),
+        with_it=(0.21, 0.29, 0.22),
+        snapshots=(0.01,) * 3,
+        fps_without=30,
+        fps_with_it=29,
+    )
     assert odd.median == pytest.approx(0.02)
 
 
