@@ -155,9 +155,10 @@ def test_the_warm_up_is_left_out() -> None:
 
 
 def test_the_interval_of_a_median_is_wider_for_frames_that_depend_on_each_other() -> None:
-    slow_seconds = [40.0 + 20.0 * (second % 2) for second in range(20) for _ in range(30)]
-    low, high = median_interval(slow_seconds, block=30)
-    assert low <= 40.0 < 60.0 <= high
+    seconds = [40.0 + 7 * second % 20 + 0.01 * frame for second in range(20) for frame in range(30)]
+    (low, high), (near, far) = median_interval(seconds, block=30), median_interval(seconds, block=1)
+    assert low < near < far < high
+    assert high - low > 2 * (far - near)
     alone = median_interval([float(i % 100) for i in range(6000)], block=1)
     assert alone[0] < 49.5 < alone[1]
     assert alone[1] - alone[0] < 6

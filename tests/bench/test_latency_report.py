@@ -4,19 +4,22 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.latency import findings
 from bench.latency.document import FILES, prepare_folder, write_all
 from bench.latency.page import page
+from bench.latency.pairing import pair
 from bench.latency.schema import LatencyDocument, read_document
 from bench.latency.trace import trace_events
 from latentcast.errors import UserError
 from latentcast.report import STAGES
-from tests.bench.latency_samples import OFFSET_US, document
+from tests.bench.latency_samples import OFFSET_US, document, frame
 
 SECTIONS = (
     "agreement",
@@ -158,6 +161,16 @@ def test_the_trace_has_every_frame_in_every_stage(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "trace.json").read_text())
     assert written["traceEvents"] == json.loads(json.dumps(events))
     assert written["otherData"]["clock_error_ms"] == made.timestamps.clock_error_ms
+
+
+def test_frames_that_are_in_a_stage_at_once_get_lanes_of_their_own() -> None:
+    """A decoder that is behind: three frames wait for it at any time."""
+    late = [replace(frame(i), stages_ms=(2.0, 12.0, 14.0, 0.5, 90.0, 9.0, 2.5)) for i in range(20)]
+    events = trace_events(findings.columns(late, pair(late, [])), pair(late, []))
+    check_trace(events)
+    threads = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+    assert [name for name in threads if name.startswith("queue")] == ["queue", "queue (2)", "queue (3)"]
+    assert not [name for name in threads if name.startswith("visible")], "nobody looked at the screen"
 
 
 @pytest.mark.browser

@@ -17,7 +17,7 @@ function methodRows() {
     rows.push({ name: "2  pixels on screen", values, colour: METHOD_COLOURS[1],
       low: D.pixels.p50_interval[0] - (p50 - D.pixels.p50_bound[0]), high: D.pixels.p50_interval[1] + (D.pixels.p50_bound[1] - p50) });
   }
-  if (D.camera.run) rows.push({ name: "3  camera loop", values: ascending(D.camera.delays), colour: METHOD_COLOURS[2], low: D.camera.p50_interval[0], high: D.camera.p50_interval[1] });
+  if (D.camera.run) rows.push({ name: "3  camera loop", values: ascending(D.camera.delays), colour: METHOD_COLOURS[2], bin: D.camera.interval, low: D.camera.p50_interval[0], high: D.camera.p50_interval[1] });
   return rows;
 }
 
@@ -33,7 +33,7 @@ function drawMethods(svg, width) {
   axisX(svg, x, { top: 10, bottom: 10 + step * rows.length, unit: "ms from capture" });
   rows.forEach((row, i) => {
     const base = 10 + step * (i + 1) - 22;
-    const bins = Math.round((right - left) / 7);
+    const bins = row.bin ? Math.max(4, Math.round((to - from) / row.bin)) : Math.round((right - left) / 7);
     const counts = density(row.values.filter((value) => value >= from && value <= to), from, to, bins);
     const peak = Math.max(...counts, 1);
     const points = counts.map((count, k) => `${left + ((k + 0.5) * (right - left)) / bins},${base - (count / peak) * (step - 34)}`);

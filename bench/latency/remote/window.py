@@ -84,6 +84,7 @@ def press_in_window(
         finally:
             finder.close()
         flipper.listen(lambda key: None if keys.full() else keys.put_nowait(key))
+        time.sleep(SETTLE_S)  # to connect; the window says so when it is asked to drive before
         _begin(keyboard, keys)
         time.sleep(SETTLE_S)
         middle = Place(place.left + (place.width - _LOOK) // 2, place.top + (place.height - _LOOK) // 2, _LOOK, _LOOK)
