@@ -43,7 +43,7 @@ def open_display(name: str | None = None) -> XDisplay:
     except (DisplayError, OSError, ValueError, AssertionError) as error:
         _close_sockets(error)
         raise UserError(_in_words(name, str(error))) from error
-    if os.environ.get("WAYLAND_DISPLAY") and connection.has_extension("XWAYLAND"):
+    if os.environ.get("WAYLAND_DISPLAY") and _is_xwayland(connection):
         connection.close()
         raise UserError(
             f"the X display {name} is Xwayland, which shows nothing of a Wayland desktop: {_WHAT_TO_DO_ON_WAYLAND}"
@@ -51,6 +51,16 @@ def open_display(name: str | None = None) -> XDisplay:
     # Errors of requests without an answer arrive later, from windows that have just gone; python-xlib would print them.
     connection.set_error_handler(lambda problem, request: log.debug("X error: %s", problem))
     return connection
+
+
+def _is_xwayland(connection: XDisplay) -> bool:
+    """By its extension, which it has since version 23.1, or by the names of its monitors before."""
+    if connection.has_extension("XWAYLAND"):
+        return True
+    if not connection.has_extension("RANDR"):
+        return False
+    monitors = connection.screen().root.xrandr_get_monitors(True).monitors
+    return any(connection.get_atom_name(monitor.name).startswith("XWAYLAND") for monitor in monitors)
 
 
 def _close_sockets(error: BaseException) -> None:

@@ -92,6 +92,13 @@ def test_whatever_comes_only_whole_texts_come_out(parts: list[Clipboard]) -> Non
             assert text == clean_text("".join(other.text for other in run))
 
 
+@pytest.mark.parametrize("order", [(0, 2, 1), (0, 0, 1), (1, 2, 0), (0, 1, 1), (2, 1, 0)])
+def test_parts_out_of_order_make_no_text(order: tuple[int, ...]) -> None:
+    inbox = ClipboardInbox()
+    assert together([Clipboard(id=1, part=part, parts=3, text=str(part)) for part in order], inbox) == []
+    assert together(all_parts("next"), inbox) == ["next"]
+
+
 def test_a_text_that_grows_too_long_is_dropped_where_it_does() -> None:
     inbox = ClipboardInbox()
     for part in range(4096):

@@ -291,6 +291,23 @@ def test_where_there_is_no_screen_one_sentence_says_why(
         list_screens()
 
 
+@pytest.mark.parametrize("sign", ["extension", "monitor"])
+def test_the_x_server_of_a_wayland_desktop_shows_nothing(
+    display: str, sign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Xlib.display import Display
+
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    open_display().close()
+    if sign == "extension":
+        there = Display.has_extension
+        monkeypatch.setattr(Display, "has_extension", lambda self, name: name == "XWAYLAND" or there(self, name))
+    else:
+        monkeypatch.setattr(Display, "get_atom_name", lambda self, atom: "XWAYLAND0")
+    with pytest.raises(UserError, match=r"is Xwayland, which shows nothing .*/publish"):
+        open_source(["screen"])
+
+
 def test_a_display_of_another_user_says_so(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     cookies = f"{tmp_path}/cookies"
     with open(cookies, "wb") as file:
