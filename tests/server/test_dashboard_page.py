@@ -217,6 +217,16 @@ async def test_an_intra_frame_and_a_rate_limit_by_clicking(browser: Browser, sit
         await expect(page.get_by_label("Rate limit", exact=True)).to_have_value("2000")
 
 
+async def test_what_the_server_refuses_is_said_in_its_words(browser: Browser, site: Site) -> None:
+    async with serving(site.hello) as passing, looking(browser, passing, faults=("404",)) as page:
+        await expect(page.locator("#stream-state")).to_have_text("live")
+        button = page.get_by_role("button", name="Force intra frame")
+        await page.route("**/intra", lambda route: route.continue_(url=f"{passing.url}/v1/streams/gone/intra"))
+        await button.click()
+        await expect(page.get_by_role("alert")).to_have_text("There is no stream 'gone' here; there is 'live'.")
+        await expect(button).to_be_enabled()
+
+
 async def test_the_command_can_be_copied(browser: Browser, site: Site) -> None:
     async with looking(browser, site) as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)

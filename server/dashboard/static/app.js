@@ -94,6 +94,7 @@ function showScope(stream) {
 function showRights() {
   $("start-button").hidden = $("empty-start").hidden = $("controls").hidden = !welcome.manage;
   $("look-only").hidden = welcome.manage;
+  setText($("look-only"), hasToken() ? "This token may look, but not change anything." : "To change anything, give a token.");
   $("token-button").hidden = !hasToken() && welcome.manage;
 }
 
@@ -157,7 +158,7 @@ async function act(button, done, action) {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) askToken(error.message);
-    else note(error.message);
+    else note(error.message, { wrong: true });
     return false;
   } finally {
     button.disabled = false;
@@ -244,6 +245,8 @@ for (const [button, source] of [
 
 function askToken(message) {
   showError($("token"), hasToken() ? message : null);
+  // Who closes the dialog finds the way back.
+  $("token-button").hidden = false;
   if (!$("token").open) $("token").showModal();
 }
 

@@ -46,12 +46,12 @@ export function reconcile(parent, items, { key, make, update }) {
 
 let noteTimer = 0;
 
-/** Say for a few seconds what was done. */
-export function note(text) {
+/** Say for a few seconds what was done, or longer what went wrong. */
+export function note(text, { wrong = false } = {}) {
   const notes = $("notes");
-  notes.replaceChildren(el("p", {}, text));
+  notes.replaceChildren(el("p", wrong ? { role: "alert", class: "wrong" } : {}, text));
   clearTimeout(noteTimer);
-  noteTimer = setTimeout(() => notes.replaceChildren(), 4000);
+  noteTimer = setTimeout(() => notes.replaceChildren(), wrong ? 12_000 : 4000);
 }
 
 /** Show an error in a dialog or section that has a `.error` line; null takes it away. */
