@@ -21,6 +21,7 @@ from server.whip.assembler import CodedFrame
 from server.whip.decoder import VideoDecoder
 from server.whip.fragment import Fragment
 from server.whip.offer import Offer, OfferError, suggest_start
+from server.whip.path import PING_INTERVAL_S, round_trip_s, trust_media
 from server.whip.receiver import AudioReceiver, VideoReceiver
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class PublisherStatus:
     """Frames lost on the way, not decodable, or not decoded for lack of time."""
     capture_clock: str
     """`sender` when capture times are the publisher's own, `arrival` when it sends no reports."""
+    round_trip_ms: float | None
+    """The shortest of late; capture times are right to half of it."""
 
 
 class Publisher:
@@ -91,13 +94,14 @@ class Publisher:
         servers = [RTCIceServer(urls=url) for url in ice_servers]
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._pc.on("connectionstatechange", self._on_state)
+        self._pc.on("iceconnectionstatechange", self._on_path)
         self._created = clock()
         self._video: VideoReceiver | None = None
         self._audio: AudioReceiver | None = None
         self._decoder: VideoDecoder | None = None
         self._mids: list[str] = []
         self._trickled = 0
-        self._ticker: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._reason = "the publisher left"
         self.dismissed = False
@@ -114,7 +118,10 @@ class Publisher:
         except Exception as error:
             # aiortc raises whatever its parser stumbles over: ValueError, KeyError, IndexError, AssertionError.
             raise OfferError(f"the SDP offer cannot be used ({error!r})") from error
-        self._ticker = self._loop.create_task(self._tick(), name=f"publisher {self.id[:6]}")
+        self._tasks = [
+            self._loop.create_task(self._tick(), name=f"publisher {self.id[:6]}"),
+            self._loop.create_task(self._ping(), name=f"round trip {self.id[:6]}"),
+        ]
         return self._offer.complete(suggest_start(self._pc.localDescription.sdp))
 
     async def trickle(self, fragment: Fragment) -> None:
@@ -155,6 +162,7 @@ class Publisher:
             decoded=decoder.decoded if decoder else 0,
             dropped=dropped,
             capture_clock="sender" if video and video.clock.known else "arrival",
+            round_trip_ms=video.clock.round_trip_s * 1000 if video and video.clock.round_trip_s else None,
         )
 
     async def close(self, reason: str = "the publisher left") -> None:
@@ -219,6 +227,10 @@ class Publisher:
         elif state == "closed":
             self.close_soon("the publisher closed the connection")
 
+    def _on_path(self) -> None:
+        if self._pc.iceConnectionState == "completed":
+            trust_media(self._pc)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
@@ -229,6 +241,18 @@ class Publisher:
             elif self.live and self.quiet_s > SILENCE_TIMEOUT_S:
                 self.close_soon(f"nothing was heard from the publisher for {SILENCE_TIMEOUT_S:.0f} s")
 
+    async def _ping(self) -> None:
+        while True:
+            seconds = await round_trip_s(self._pc)
+            if seconds is not None:
+                for media in (self._video, self._audio):
+                    if media is not None:
+                        media.clock.round_trip(seconds)
+            # The first one as soon as there is a path, so that the first report finds it known. FFmpeg never answers.
+            known = self._video is not None and self._video.clock.round_trip_s is not None
+            begins = not known and self._clock() - self._created < SETUP_TIMEOUT_S
+            await asyncio.sleep(TICK_S / 5 if begins else PING_INTERVAL_S)
+
     def close_soon(self, reason: str) -> None:
         """End the session, without waiting for it."""
         if self._closing is None:
@@ -237,9 +261,10 @@ class Publisher:
             self._closing = self._loop.create_task(self._close(), name=f"close publisher {self.id[:6]}")
 
     async def _close(self) -> None:
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.wait([self._ticker])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self._on_closed(self, self._reason)
         await self._pc.close()
         if self._decoder is not None:

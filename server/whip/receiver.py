@@ -73,7 +73,9 @@ class VideoReceiver:
             if self._ssrc is not None and now - self._ssrc_heard_s < SWITCH_S:
                 # Another encoding of the same track: one is enough.
                 return False, None
-            self._ssrc, self.clock = packet.ssrc, CaptureClock()
+            if self._ssrc is not None:
+                self.clock = CaptureClock()
+            self._ssrc = packet.ssrc
         self._ssrc_heard_s = now
         data: bytes = packet._data  # type: ignore[attr-defined]
         self.bytes += len(data)

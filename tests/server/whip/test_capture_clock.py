@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.whip.capture_clock import CaptureClock
+from server.whip.capture_clock import ROUND_TRIPS, CaptureClock
 
 NTP_START = 3_900_000_000.0
 """The sender's wall clock at our time 0, in NTP seconds."""
@@ -32,6 +32,18 @@ def test_capture_is_the_senders_instant_on_our_clock_but_for_the_fastest_reports
     # Captured at 3.2 s, arrives 80 ms later: what encoder, pacer and path took is seen.
     assert clock.captured_s(timestamp(3.2), arrived_s=3.28) == pytest.approx(3.204, abs=1e-4)
     assert clock.guessed == 0
+
+
+def test_half_the_shortest_round_trip_is_what_the_fastest_report_took() -> None:
+    clock = CaptureClock()
+    assert clock.round_trip_s is None
+    report(clock, 0.0, travel=0.030)
+    for seconds in (0.090, 0.060, 0.200):
+        clock.round_trip(seconds)
+    assert clock.captured_s(timestamp(0.5), arrived_s=0.6) == pytest.approx(0.5, abs=1e-4)
+    for _ in range(ROUND_TRIPS):
+        clock.round_trip(0.080)
+    assert clock.round_trip_s == 0.080
 
 
 def test_rtp_timestamps_wrap_around() -> None:

@@ -57,7 +57,10 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return folder / "certificate.pem", folder / "key.pem"
 
 
-async def test_what_ffmpeg_publishes_comes_out_of_the_source(tmp_path: Path) -> None:
+async def test_what_ffmpeg_publishes_comes_out_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # FFmpeg answers no STUN once it is connected: with checks that matter, aioice would end it after so many intervals.
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.02)
+    monkeypatch.setattr("aioice.ice.CONSENT_FAILURES", 1)
     async with serving(manage_token="secret") as server:
         arguments = [str(server.client.make_url(ENDPOINT)), *map(str, certificate(tmp_path))]
         ffmpeg = await asyncio.create_subprocess_exec(sys.executable, "-c", PUBLISH, *arguments)
@@ -70,6 +73,9 @@ async def test_what_ffmpeg_publishes_comes_out_of_the_source(tmp_path: Path) -> 
             source = server.source()
             assert source.audio is not None
             await until(lambda: source.audio is not None and source.audio.statistics().put > 0, what="sound")
+            # Longer than an unanswered check (0.5 s).
+            await picture(source, count=25)
+            assert server.publishers.of("live") is publisher
         finally:
             ffmpeg.kill()
             await ffmpeg.wait()

@@ -26,6 +26,7 @@ async def test_what_is_published_comes_out_of_the_source_and_delete_ends_it() ->
         await until(lambda: source.audio is not None and source.audio.statistics().put > 0, what="sound")
         status = await (await server.client.get(f"{location}/status")).json()
         assert (status["state"], status["codec"], status["size"]) == ("live", "VP8", [640, 480])
+        assert 0 < status["round_trip_ms"] < 1000
 
         assert (await server.client.delete(location)).status == 200
         assert not source.attached
