@@ -28,13 +28,15 @@ from latentcast.errors import PeerError, UserError
 from latentcast.statistics import percentile
 
 STREAM = "live"
-SERVE = ("--source", "pattern", "--size", "320x180", "--fps", "30", "--max-bitrate", "1000000", "--stream", STREAM)
+LIMIT_BPS = 1_000_000
+SERVE = ("--source", "pattern", "--size", "320x180", "--fps", "30", "--max-bitrate", str(LIMIT_BPS), "--stream", STREAM)
 """As many packets as a larger picture would have, and an encoder that leaves a core to the browser."""
 OPEN_TIMEOUT_S = 20.0
 QUIET_S = 1.5
 """After the page was opened or closed: what that costs is not what it costs to have it open."""
 PICTURE_S = 122.0
 """The charts show two minutes."""
+LOW_LIMIT_S, LOW_LIMIT_BPS = (35.0, 75.0), 300_000
 PICTURE_SIZE = (1440, 1230)
 
 Look = Callable[[], AbstractAsyncContextManager[None]]
@@ -172,9 +174,23 @@ async def _run(
             opened = await browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             await opened.goto(url)
             async with _watched_by(url, viewers):
-                await asyncio.sleep(PICTURE_S)
+                await _something_to_see(url)
                 await opened.screenshot(path=screenshot, full_page=True)
         return cost
+
+
+async def _something_to_see(url: str) -> None:
+    """Two minutes in which the rate limit is low for a while, and an intra frame is forced shortly before the end."""
+    path = f"{url}/v1/streams/{STREAM}"
+    low_from_s, low_until_s, forced_s = LOW_LIMIT_S[0], LOW_LIMIT_S[1], PICTURE_S - 2.5
+    async with aiohttp.ClientSession(raise_for_status=True) as http:
+        await asyncio.sleep(low_from_s)
+        await http.patch(path, json={"max_bitrate": LOW_LIMIT_BPS})
+        await asyncio.sleep(low_until_s - low_from_s)
+        await http.patch(path, json={"max_bitrate": LIMIT_BPS})
+        await asyncio.sleep(forced_s - low_until_s)
+        await http.post(f"{path}/intra")
+        await asyncio.sleep(PICTURE_S - forced_s)
 
 
 @asynccontextmanager
