@@ -97,8 +97,8 @@ class ViewerState(_Line):
     rtt_ms: NotNegative
     backlog: int
     """Packets that wait in the pacer."""
-    drives: bool
-    """It may drive the machine behind the stream."""
+    drives: Literal["no", "may", "now"]
+    """Whether it may drive the screen that is streamed, or does now."""
     figures: ViewerFigures | None
     """None: it has not said anything yet."""
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from latentcast.control import Viewer
 from latentcast.statistics import percentile
@@ -132,7 +133,7 @@ class SnapshotBuilder:
                 for rendition, frames in encoded
                 for frame in frames
             ),
-            viewers=tuple(self._viewer(session, counts) for session in stream.sessions.values()),
+            viewers=tuple(self._viewer(session, stream, counts) for session in stream.sessions.values()),
         )
 
     def _new_frames(self, rendition: Rendition) -> list[CodedFrame]:
@@ -166,7 +167,7 @@ class SnapshotBuilder:
             restarts=coded.restarts,
         )
 
-    def _viewer(self, session: ViewerSession, counts: _Counts) -> ViewerState:
+    def _viewer(self, session: ViewerSession, stream: Stream, counts: _Counts) -> ViewerState:
         sent = session.sender.statistics()
         counts.viewers[session] = sent.bytes
         old_bytes = None if self._before is None else self._before.viewers.get(session)
@@ -184,7 +185,7 @@ class SnapshotBuilder:
             queue_ms=round(max(0.0, sent.bandwidth.queue_delay_ms), 2),
             rtt_ms=round(sent.bandwidth.rtt_ms, 2),
             backlog=sent.pacer.queued_packets,
-            drives=session.may_drive,
+            drives=_drives(session, stream),
             figures=None if session.seen is None else _figures(session.seen),
         )
 
@@ -231,6 +232,12 @@ def _status(stream: Stream) -> tuple[State, str]:
     if status.state == "live" and not stream.ready:
         return "starting", "the encoder is starting"
     return status.state, status.reason or ""
+
+
+def _drives(session: ViewerSession, stream: Stream) -> Literal["no", "may", "now"]:
+    if not (session.may_drive and stream.remote.drivable):
+        return "no"
+    return "now" if stream.remote.statistics().driver == session.id else "may"
 
 
 def _figures(seen: Viewer) -> ViewerFigures:

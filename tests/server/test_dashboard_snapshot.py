@@ -9,6 +9,7 @@ from latentcast.report import STAGES
 from latentcast.vitals import LoopLag
 from server.dashboard.model import Snapshot, StreamState
 from server.dashboard.snapshot import ID_CHARACTERS, SnapshotBuilder
+from server.remote.desktop import RemoteStatistics
 from server.sources.base import SourceStatus
 from server.streams import Streams
 from tests.server.dashboard_double import IdleStream, streams_of
@@ -109,7 +110,7 @@ async def test_a_viewer_is_shown_with_what_it_said_and_without_its_secret() -> N
         clock.now += 0.5
         snapshot = builder.build()
         (viewer,) = snapshot.streams[0].viewers
-        assert (viewer.state, viewer.program, viewer.drives) == ("live", "latentcast 1.2.3", True)
+        assert (viewer.state, viewer.program, viewer.drives) == ("live", "latentcast 1.2.3", "no")
         assert viewer.figures is not None
         assert (viewer.figures.p50_ms, viewer.figures.stages_ms["decode"]) == (50, 7)
         assert viewer.sent_bps == 0
@@ -119,6 +120,23 @@ async def test_a_viewer_is_shown_with_what_it_said_and_without_its_secret() -> N
         assert state_of(builder).viewers[0].state == "leaving"
         await session.close()
         assert state_of(builder).viewers == ()
+
+
+@pytest.mark.asyncio
+async def test_who_may_drive_and_who_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with streams_of("live") as streams:
+        stream = only(streams)
+        driver, watcher = stream.new_session(may_drive=True), stream.new_session()
+
+        def drives() -> list[str]:
+            return [viewer.drives for viewer in state_of(SnapshotBuilder(streams, LoopLag())).viewers]
+
+        assert drives() == ["no", "no"], "a pattern cannot be driven"
+        monkeypatch.setattr(stream.remote, "drivable", True)
+        assert drives() == ["may", "no"]
+        monkeypatch.setattr(stream.remote, "statistics", lambda: RemoteStatistics(driver=driver.id))
+        assert drives() == ["now", "no"]
+        await watcher.close()
 
 
 @pytest.mark.asyncio

@@ -23,7 +23,7 @@ const COLUMNS = [
     "number",
     "Latency from capture to display: median, and what 95 % of frames keep",
   ],
-  ["Drives", (viewer) => (viewer.drives ? "yes" : "no"), null, "Whether it may drive the machine behind the stream"],
+  ["Drives", (viewer) => viewer.drives, null, "Whether it may drive the screen that is streamed, or does now"],
   ["Watching", (viewer) => format.duration(viewer.seconds), "number"],
 ];
 
