@@ -46,10 +46,14 @@ function wanted() {
   };
 }
 
-async function open() {
+function release() {
   stopTracks(stream);
   stream = null;
   showPreview();
+}
+
+async function open() {
+  release();
   stream = await capture(wanted());
   showPreview();
   listDevices();
@@ -91,14 +95,17 @@ async function start() {
 }
 
 function onState() {
+  let published = false;
   return (state, why) => {
     if (state === "stopped") return;
     showState(state, why);
     clearInterval(timer);
     if (state === "live") timer = setInterval(() => showFacts().catch(() => {}), STATS_MS);
+    published ||= state === "live";
     if (state === "failed") {
       showError(why);
       $("detail").textContent = "";
+      if (published) release(); // nobody watches: the camera's light goes out
     }
   };
 }
@@ -107,9 +114,7 @@ async function stop(why = "") {
   clearInterval(timer);
   const ending = client;
   client = null;
-  stopTracks(stream);
-  stream = null;
-  showPreview();
+  release();
   showState("idle");
   showError(why);
   await ending?.stop();
@@ -170,11 +175,7 @@ function onSource() {
   const camera = wanted().source === "camera";
   document.querySelectorAll("[data-for=camera]").forEach((element) => (element.hidden = !camera));
   // A preview of the other one would be published otherwise.
-  if (stream !== null) {
-    stopTracks(stream);
-    stream = null;
-    showPreview();
-  }
+  if (stream !== null) release();
 }
 
 function begin() {

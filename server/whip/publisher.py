@@ -113,8 +113,6 @@ class Publisher:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=self._offer.text, type="offer"))
             self._take_tracks()
             await self._pc.setLocalDescription(await self._pc.createAnswer())
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             # aiortc raises whatever its parser stumbles over: ValueError, KeyError, IndexError, AssertionError.
             raise OfferError(f"the SDP offer cannot be used ({error!r})") from error
