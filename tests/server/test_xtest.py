@@ -48,10 +48,10 @@ def test_text_is_typed_whatever_the_layout_lacks(program: Program, sink: XTestSi
 
 def test_more_foreign_characters_than_there_are_spare_keys(program: Program, sink: XTestSink) -> None:
     text = "".join(chr(0x3042 + 2 * index) for index in range(25)) * 2
-    # As fast as applications look, for this one looks when it is asked.
-    for character in text:
+    # This program looks up a key's character when it is asked, others when the key comes.
+    for count, character in enumerate(text, start=1):
         sink.text(character)
-        typed(program, 1)
+        typed(program, count)
     assert program.typed() == text
 
 
