@@ -28,7 +28,7 @@ class Recorder:
         """(monotonic seconds, level 0..1) of every millisecond."""
         self._fill = fill
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ async def test_flash_and_beep_come_out_together_and_mute_is_silent(tmp_path: Pat
         try:
             await until(lambda: bool(watch.recorders) and len(watch.seen) > 100)
             heard = watch.recorders[0].heard
-            beeps, flashes = onsets(*np.array(heard).T), onsets(*np.array(watch.seen).T)
+            beeps, flashes = onsets(*np.array(list(heard)).T), onsets(*np.array(watch.seen).T)
             watch.audio.mute = True
             before = len(heard)
             await until(lambda: len(heard) > before + 1500)
