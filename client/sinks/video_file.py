@@ -24,8 +24,8 @@ FORMATS = {
     ".mkv": ("matroska", {"cluster_time_limit": "500"}),
 }
 """FFmpeg's muxer and its options, by suffix. Fragments and clusters of 0.5 s: what a kill costs at most."""
-_PROMPT = {"flush_packets": "1", "max_interleave_delta": "500000"}
-"""Every packet goes to the disk, and none waits for long for one of the other track."""
+_PROMPT = {"flush_packets": "1"}
+"""What is written goes to the disk. (None waits for long for the other track: `SoundTrack.fill` sees to that.)"""
 REPEAT_US = 500_000
 """A picture that stands is written again so often."""
 KEY_INTERVAL_S = 2

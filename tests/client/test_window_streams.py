@@ -143,13 +143,21 @@ def test_each_window_gets_its_own_keys_and_closes_alone(tmp_path: Path, dummy_di
     left, right = Desk(tmp_path, ["door"]), Desk(tmp_path, ["garden"])
     stop = threading.Event()
     right_window = right.window._window
-    steps = iter(
-        [
-            lambda: pygame.event.post(pygame.event.Event(pygame.WINDOWCLOSE, window=left.window._window)),
-            lambda: pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_z, mod=0, window=right_window)),
-            stop.set,
-        ]
-    )
+    real_pixels: list[tuple[bool, bool]] = []
+
+    def key_for_the_right() -> None:
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_z, mod=0, window=right_window))
+
+    def close_the_left() -> None:
+        real_pixels.append((left.window._panes[0].actual, right.window._panes[0].actual))
+        pygame.event.post(pygame.event.Event(pygame.WINDOWCLOSE, window=left.window._window))
+
+    def end() -> None:
+        assert left.ended == ["door"]
+        assert right.ended == []
+        stop.set()
+
+    steps = iter([key_for_the_right, close_the_left, lambda: None, end])
 
     class Bell(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -157,8 +165,18 @@ def test_each_window_gets_its_own_keys_and_closes_alone(tmp_path: Path, dummy_di
             return True
 
     run_windows([left.window, right.window], stop, Bell())
-    assert left.ended == ["door"]
+    assert real_pixels == [(False, True)]
     assert right.ended == ["garden"]
+
+
+def test_a_later_streams_shape_leaves_the_window_alone(tmp_path: Path, dummy_display: None) -> None:
+    desk = Desk(tmp_path, NAMES[:2], follow_shape=True)
+    desk.show(0, size=(320, 240))
+    shape = desk.page().shape
+    assert shape[1] < SIZE[0]
+    desk.show(1, size=(320, 180))
+    desk.press(pygame.K_2)
+    assert desk.page().shape == shape
 
 
 def test_the_last_window_closed_ends_the_loop(tmp_path: Path, dummy_display: None) -> None:
