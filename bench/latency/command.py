@@ -4,8 +4,9 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -18,7 +19,7 @@ from bench.latency.camera.screen import Screenshots, screen_for
 from bench.latency.display import SCREEN_PIXELS, Display, x_display
 from bench.latency.document import FILES, NO_CAMERA, NO_INPUT, make_document, prepare_folder, write_all
 from bench.latency.schema import Agreement, Camera, InputDelay, LatencyDocument, NotRun, Pixels, Sweep
-from bench.latency.session import WARM_UP_S, Measured, Setup, codec_flags, measure
+from bench.latency.session import SHARED_SCREEN, WARM_UP_S, Measured, Setup, codec_flags, measure
 from latentcast import barcode
 from latentcast.errors import UserError
 
@@ -58,7 +59,8 @@ def run(
         link=link,
         codec=codec_flags(codec),
     )
-    no_pixels = _why_no_pixels(setup)
+    if camera is not None and source != "pattern":
+        raise UserError(f"the camera loop shows the test pattern, not {source}; leave out --source or --camera.")
     console = Console()
     room = screen_for(setup.size) if camera == SCREEN else SCREEN_PIXELS
     with x_display(virtual=virtual or camera == SCREEN, size=room) as display:
@@ -67,15 +69,17 @@ def run(
             f"{'an Xvfb' if display.virtual else display.name} for {WARM_UP_S:g} + {seconds:g} s"
         )
         photographed: Camera | NotRun = NO_CAMERA
+        no_pixels = _why_no_pixels(setup, display)
         if camera is None:
-            measured = measure(setup, display=display, grab=no_pixels is None)
+            measured = _measure(setup, display, grab=no_pixels is None)
         else:
             measured, photographed = _with_camera(setup, camera, display=display, grab=no_pixels is None)
         swept: tuple[Sweep, ...] = ()
         if sweep:
             from bench.latency.sweeps import run_sweeps
 
-            swept = run_sweeps(setup, display=display, say=typer.echo)
+            run = partial(_measure, grab=False)
+            swept = run_sweeps(setup, display=display, say=typer.echo, run=run)
     pressed: InputDelay | NotRun = NO_INPUT
     if input_delay:
         from bench.latency.remote.command import measure_input
@@ -97,9 +101,9 @@ def run(
     return document
 
 
-def _why_no_pixels(setup: Setup) -> NotRun | None:
+def _why_no_pixels(setup: Setup, display: Display) -> NotRun | None:
     """Why method 2 cannot be run, or None."""
-    if setup.source != "pattern":
+    if setup.source != "pattern" and not (setup.source == SHARED_SCREEN and display.virtual):
         return NotRun(
             why=f"the source {setup.source} draws no bar code with its capture time",
             how="Measure with --source pattern, or point a camera at source and viewer (docs/latency.md).",
@@ -108,6 +112,30 @@ def _why_no_pixels(setup: Setup) -> NotRun | None:
     if not barcode.strip_height(width=width, height=height):
         return NotRun(why=f"a bar code does not fit into {width}x{height}", how="Choose a --size of 128x72 or more.")
     return None
+
+
+@contextmanager
+def _showing_source(setup: Setup, display: Display, *, flags: Sequence[str] = ()) -> Iterator[int]:
+    """The test pattern in a window or, by default, on the whole screen; the process id of the program that shows it."""
+    size = f"{setup.size[0]}x{setup.size[1]}"
+    show = ["latency", "show-source", "--size", size, "--fps", f"{setup.fps:g}", *flags]
+    shown = subprocess.Popen(
+        [sys.executable, "-P", "-m", "latentcast", *show], env=display.environment(), start_new_session=True
+    )
+    try:
+        yield shown.pid
+    finally:
+        shown.terminate()
+        shown.wait()
+
+
+def _measure(setup: Setup, display: Display, *, grab: bool) -> Measured:
+    """One run. A shared screen is another Xvfb, where there is one, on which the test pattern is shown: its bar code is
+    drawn before the screen is captured."""
+    if setup.source != SHARED_SCREEN or not display.virtual:
+        return measure(setup, display=display, grab=grab)
+    with x_display(virtual=True, size=setup.size) as desktop, _showing_source(setup, desktop):
+        return measure(setup, display=display, grab=grab, environment=desktop.environment())
 
 
 @contextmanager
@@ -126,18 +154,9 @@ def _with_camera(setup: Setup, device: str, *, display: Display, grab: bool) -> 
     """Measure while a camera looks at the viewer's window and at one that shows the source."""
     if display.virtual and device != SCREEN:
         raise UserError("a camera cannot see an Xvfb; run this in an X session, with source and viewer on a monitor.")
-    size = f"{setup.size[0]}x{setup.size[1]}"
-    flags = ["latency", "show-source", "--window", "--size", size, "--fps", f"{setup.fps:g}"]
-    shown = subprocess.Popen(
-        [sys.executable, "-P", "-m", "latentcast", *flags], env=display.environment(), start_new_session=True
-    )
-    try:
-        with _looking(device, setup, display, shown.pid) as camera:
-            measured = measure(setup, display=display, grab=grab)
-            images = camera.finish()
-    finally:
-        shown.terminate()
-        shown.wait()
+    with _showing_source(setup, display, flags=["--window"]) as pid, _looking(device, setup, display, pid) as camera:
+        measured = measure(setup, display=display, grab=grab)
+        images = camera.finish()
     typer.echo(f"Looking for two bar codes in {len(images)} pictures")
     through = "screenshots of both windows" if device == SCREEN else device
     return measured, as_result(read_loop(images), fps=setup.fps, through=through)

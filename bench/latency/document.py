@@ -7,9 +7,9 @@ from pathlib import Path
 from bench.latency import findings
 from bench.latency.display import Display
 from bench.latency.page import page
-from bench.latency.pairing import Pairs, pair
+from bench.latency.pairing import Pairs, pair, pair_by_time
 from bench.latency.schema import Camera, FrameColumns, InputDelay, LatencyDocument, NotRun, SetupUsed, Sweep
-from bench.latency.session import Measured, Setup
+from bench.latency.session import SHARED_SCREEN, Measured, Setup
 from bench.latency.trace import write_trace
 from latentcast import __version__
 from latentcast.errors import UserError
@@ -39,7 +39,8 @@ def make_document(
 ) -> tuple[LatencyDocument, Pairs]:
     """The document, and the pairs of methods 1 and 2 for the trace. no_pixels: why nobody looked at the screen."""
     report, watched = measured.report, measured.watched
-    pairs = pair(measured.frames, () if watched is None else watched.sightings)
+    together = pair_by_time if setup.source == SHARED_SCREEN else pair
+    pairs = together(measured.frames, () if watched is None else watched.sightings)
     one = findings.timestamps(measured.frames, fps=setup.fps, clock_error_ms=report.clock_error_ms)
     two = no_pixels or (
         NotRun(why="nobody looked at the screen", how="")

@@ -4,6 +4,7 @@ Frames are paired by frame number; the capture time in the picture must then be 
 microsecond, or the picture is another one's and the pair is counted as contradicting.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,13 @@ class Pair:
 
     frame: Frame
     sighting: Sighting
+    drawn_us: int
+    """When the bar code was drawn: at capture or, on a shared screen, before it."""
 
     @property
     def pixels_ms(self) -> float:
         """Method 2: capture time read from the pixels, to the middle of the interval in which they appeared."""
-        return (self.sighting.visible_us - self.frame.captured_us) / 1e3
+        return (self.sighting.visible_us - self.drawn_us) / 1e3
 
     @property
     def bound_ms(self) -> float:
@@ -61,5 +64,25 @@ def pair(frames: Sequence[Frame], sightings: Sequence[Sighting]) -> Pairs:
         elif sighting.captured_us != frame.captured_us % (1 << CAPTURED_BITS):
             contradicting += 1
         else:
-            pairs.append(Pair(frame, sighting))
+            pairs.append(Pair(frame, sighting, frame.captured_us))
     return Pairs(tuple(pairs), unseen, contradicting)
+
+
+def pair_by_time(frames: Sequence[Frame], sightings: Sequence[Sighting]) -> Pairs:
+    """For a shared screen, whose bar code counts pictures of its own: the frame presented when the picture appeared.
+
+    They belong together when the frame was presented nearer to the picture's appearance than half an interval to
+    either neighbour. Frames that show the same picture as the one before bring nothing new to the screen and stay out.
+    """
+    presented = [frame.presented_us for frame in frames]
+    pairs: dict[int, Pair] = {}
+    for sighting in sightings:
+        place = bisect(presented, sighting.visible_us)
+        near = [i for i in (place - 1, place) if 0 <= i < len(frames)]
+        best = min(near, key=lambda i: abs(presented[i] - sighting.visible_us), default=None)
+        if best is None:
+            continue
+        apart_us = [abs(presented[i] - presented[best]) for i in (best - 1, best + 1) if 0 <= i < len(frames)]
+        if abs(presented[best] - sighting.visible_us) <= min(apart_us, default=0) / 2:
+            pairs.setdefault(best, Pair(frames[best], sighting, sighting.captured_us))
+    return Pairs(tuple(pairs[index] for index in sorted(pairs)), unseen=0, contradicting=0)

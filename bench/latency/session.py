@@ -19,6 +19,9 @@ from latentcast.server_process import ServerProcess
 
 STREAM = "latency"
 
+SHARED_SCREEN = "screen"
+"""The source that is a desktop; under Xvfb it shows the test pattern."""
+
 WARM_UP_S = 5.0
 """Left out after the first picture: for four seconds the window says which keys it has, over the bar code; the rate
 controller climbs; caches are cold."""

@@ -9,7 +9,7 @@ from statistics import median
 
 from bench.latency.display import Display
 from bench.latency.schema import Sweep, SweepPoint
-from bench.latency.session import Measured, Setup, measure
+from bench.latency.session import Measured, Setup
 from latentcast.statistics import percentiles
 
 RUNS = 3
@@ -52,20 +52,19 @@ def run_sweeps(
     *,
     display: Display,
     say: Callable[[str], object],
-    run: Callable[[Setup, Display], Measured] | None = None,
+    run: Callable[[Setup, Display], Measured],
 ) -> tuple[Sweep, ...]:
     """Both sweeps. The runs of all conditions take turns, so that a slow minute of the machine hits all alike.
 
-    run: measures one setup; by default the real thing. Raises as `measure` does.
+    run: measures one setup on a display. Raises what that does.
     """
-    measured = run or (lambda one, where: measure(one, display=where, grab=False))
     bitrates, losses = bitrate_conditions(setup), loss_conditions(setup)
     found: dict[int, list[Measured]] = {}
     everything = [*bitrates, *losses]
     for turn in range(RUNS):
         for index, condition in enumerate(everything):
             say(f"Run {turn * len(everything) + index + 1} of {RUNS * len(everything)}: {_words(condition)}")
-            found.setdefault(index, []).append(measured(condition.setup, display))
+            found.setdefault(index, []).append(run(condition.setup, display))
     points = [_point(condition, found[index]) for index, condition in enumerate(everything)]
     return (
         Sweep(parameter="bitrate", unit="kbit/s", link="", seconds=SECONDS, points=tuple(points[: len(bitrates)])),

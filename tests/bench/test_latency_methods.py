@@ -12,7 +12,7 @@ from bench.latency import findings
 from bench.latency.display import Display
 from bench.latency.frames import after_warm_up, read_frames
 from bench.latency.grab import strip_of
-from bench.latency.pairing import pair
+from bench.latency.pairing import pair, pair_by_time
 from bench.latency.remote.command import as_result, in_window
 from bench.latency.remote.window import WindowPress
 from bench.latency.schema import Agreement, NotRun, Pixels, Sweep, WindowInput
@@ -84,6 +84,26 @@ def test_frames_are_paired_by_number_and_must_tell_the_same_capture_time() -> No
         assert one.pixels_ms - one.frame.total_ms == pytest.approx(1.0, abs=1e-3)
         assert one.difference_ms == pytest.approx(1.0, abs=1e-3)
     assert pair(shown, []).unseen == 0, "nobody looked"
+
+
+def test_pictures_of_a_shared_screen_are_paired_by_when_they_appear() -> None:
+    shown = frames(10)
+    # The screen counts its own pictures, each drawn 9 ms before it was captured; one of them is not seen.
+    seen = [
+        replace(sighting(one), frame_number=500 + one.number, captured_us=one.captured_us - 9_000)
+        for one in shown
+        if one.number != 4
+    ]
+    found = pair_by_time(shown, seen)
+    assert [one.frame.number for one in found.pairs] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    for one in found.pairs:
+        assert one.pixels_ms == pytest.approx(one.frame.total_ms + 1.0 + 9.0, abs=1e-3)
+    both = findings.agreement(found, None)
+    assert isinstance(both, NotRun)
+    assert "9.0 ms at p50" in both.why
+    assert pair_by_time([], seen).pairs == ()
+    far = [replace(one, after_us=one.after_us + 900_000, before_us=one.before_us + 900_000) for one in seen]
+    assert pair_by_time(shown, far).pairs == (), "nothing was presented then"
 
 
 def test_large_frame_numbers_and_times_are_paired_modulo_what_the_bar_code_holds() -> None:

@@ -33,7 +33,8 @@ function fillHero() {
   put("error", `between ${h.low.toFixed(1)} and ${h.high.toFixed(1)} ms`);
   const s = D.setup;
   const what = h.method === "pixels" ? "the pixels on the screen" : "the viewer's drawing call";
-  put("claim", `Half of all frames took no longer from capture to ${what}. Measured over ${D[h.method].frames} frames: ${s.source}, ${s.width}×${s.height} at ${label(s.fps)} frames/s, ${s.link ? `over a link with ${s.link}` : "two processes over loopback"}.`);
+  const start = h.method === "pixels" && s.source === "screen" ? "being drawn on the shared screen" : "capture";
+  put("claim", `Half of all frames took no longer from ${start} to ${what}. Measured over ${D[h.method].frames} frames: ${s.source}, ${s.width}×${s.height} at ${label(s.fps)} frames/s, ${s.link ? `over a link with ${s.link}` : "two processes over loopback"}.`);
 }
 
 function fillCards() {
@@ -58,8 +59,8 @@ function fillCards() {
 function fillMethods() {
   const a = D.agreement, p = D.pixels;
   if (a.run === false) {
-    put("verdict", "There is nothing to compare: only one method has figures.");
-    put("difference-block", note(p));
+    put("verdict", "There is nothing to compare frame by frame.");
+    put("difference-block", note(a), ...(p.run ? [] : [note(p)]));
     return;
   }
   const verdict = document.getElementById("verdict");
