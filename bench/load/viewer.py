@@ -2,13 +2,13 @@
 
     media -> MediaReceiver -> frames -> "decoded" at once, as far as their states are there -> acks, reports, NACKs
 
-To the server it is like any other viewer that watches well, at a tenth of the cost: a dozen fit on a core.
+To the server it is like any other viewer that watches well, without what a decoder costs.
 """
 
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from client.whep import WhepClient, endpoint_of
@@ -31,6 +31,9 @@ MAX_STATES = 64
 """More than a decoder keeps (codec.state), so that no reference of the server's is ever missing here for that."""
 MAX_LATENCIES = 108_000
 """An hour at 30 fps."""
+MAX_EARLY = 32
+"""A second of frames; a config that takes longer starts with an intra frame anyway."""
+_NEWER_EPOCHS = 128
 _RECENT = 256
 _STAGES = ("wait", "encode", "send", "network")
 
@@ -93,6 +96,8 @@ class LoadViewer:
         self._open = self._ended = False
         self._states: OrderedDict[int, bool] = OrderedDict()
         """Frames of this epoch that a decoder would have a state of, and whether it would be intact."""
+        self._early: deque[FrameReady] = deque(maxlen=MAX_EARLY)
+        """Frames of a config that is still on its way, on the reliable channel."""
         self._recent: deque[tuple[float, tuple[float, ...]]] = deque(maxlen=_RECENT)
         """(received, milliseconds of each of _STAGES) of the newest frames."""
         self._presented = self._lost = 0
@@ -168,6 +173,10 @@ class LoadViewer:
             # What was coded for another size is of no use.
             self._states.clear()
             self._transport.waiting_for_intra = True
+            early = [frame for frame in self._early if frame.epoch == message.epoch]
+            self._early.clear()
+            for frame in early:
+                self._take(frame)
             self._ready.set()
         elif isinstance(message, Stats):
             self.stats = message
@@ -204,7 +213,12 @@ class LoadViewer:
 
     def _take(self, frame: FrameReady) -> None:
         """What a decoder would say of it, at once."""
-        if self.config is None or frame.epoch != self.config.epoch:
+        if self.config is None:
+            known = None
+        elif frame.epoch != self.config.epoch:
+            if (frame.epoch - self.config.epoch) % 256 < _NEWER_EPOCHS:
+                self._early.append(frame)
+                return
             known = None
         else:
             known = True if frame.reference_id is None else self._states.get(frame.reference_id)
@@ -259,11 +273,10 @@ def _median(values: Sequence[float]) -> float:
     return round(percentile(sorted(values), 0.5), 3)
 
 
-async def start_all(viewers: Sequence[LoadViewer], *, on_started: Callable[[int], None] = lambda _: None) -> None:
+async def start_all(viewers: Sequence[LoadViewer]) -> None:
     """Start them one after the other, as people come. Raises what `LoadViewer.start` raises."""
-    for number, viewer in enumerate(viewers, 1):
+    for viewer in viewers:
         await viewer.start()
-        on_started(number)
 
 
 async def stop_all(viewers: Sequence[LoadViewer]) -> None:

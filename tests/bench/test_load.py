@@ -86,7 +86,7 @@ async def test_a_frame_is_worth_what_a_decoder_would_make_of_it() -> None:
         frame(4, 3),
         frame(5, 2),
         frame(6, 99),
-        frame(7, None, epoch=1),
+        frame(7, None, epoch=255),
     ):
         viewer._take(event)
     assert viewer.said == [
@@ -103,6 +103,11 @@ async def test_a_frame_is_worth_what_a_decoder_would_make_of_it() -> None:
     assert viewer._transport.waiting_for_intra
     viewer._take(frame(8, 5, epoch=1))
     assert viewer.said[-1] == (8, "LOST"), "states of another size are of no use"
+    viewer._take(frame(9, None, epoch=2))
+    assert viewer.said[-1] == (8, "LOST"), "it may be the next config's, which is on its way"
+    viewer.configure(2)
+    assert viewer.said[-1] == (9, "INTACT")
+    assert not viewer._transport.waiting_for_intra
     await viewer.stop()
 
 
