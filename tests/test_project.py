@@ -30,6 +30,12 @@ def _tracked_texts() -> list[Path]:
     return [path for name in names if (path := ROOT / name).suffix in TEXT and path.is_file()]
 
 
+def test_no_two_test_files_have_the_same_name() -> None:
+    """pytest imports them by their names alone."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_there_is_one_version() -> None:
     assert PROJECT["version"] == __version__
 

@@ -13,7 +13,7 @@ from server.remote.desktop import NoDesktop, RemoteDesktop
 from server.remote.opening import open_remote
 from server.sources.pattern import PatternSource
 from server.sources.screen import ScreenSource
-from tests.server.test_remote_desktop import Viewer
+from tests.server.test_remote_session import Viewer
 from tests.server.test_uinput import Device
 from tests.xvfb import Program, until, xvfb
 
