@@ -32,7 +32,7 @@ MAX_STATES = 64
 MAX_LATENCIES = 108_000
 """An hour at 30 fps."""
 MAX_EARLY = 32
-"""A second of frames; a config that takes longer starts with an intra frame anyway."""
+"""A second of frames. When a config takes longer the oldest are dropped, and an intra frame is asked for."""
 _NEWER_EPOCHS = 128
 _RECENT = 256
 _STAGES = ("wait", "encode", "send", "network")
