@@ -16,7 +16,7 @@ demo: $(VENV)/base ## stream the demo clips over loopback, show them and measure
 	$(BIN)/latentcast demo $(ARGS)
 
 test: $(VENV)/dev ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev ## ruff: rules and format
 	$(BIN)/ruff check .
