@@ -46,7 +46,7 @@ _WHEEL_LIMIT = 100.0
 _BUTTONS: dict[int, Literal[1, 2, 3, 8, 9]] = {1: 1, 2: 2, 3: 3, 6: 8, 7: 9}
 """pygame's numbers to X's. pygame's 4 and 5 are the wheel, which comes as MOUSEWHEEL as well."""
 
-_WHY_NOT = "You may only watch: the server wants its token for input (--token) from who drives"
+_WHY_NOT = "Nothing to drive: it takes a screen as the source, and the server's --input-token as this viewer's --token"
 _BEGUN = "You are driving. Right Ctrl gives the desktop back"
 _ENDED = "You are no longer driving"
 

@@ -38,7 +38,7 @@ class ViewStatus:
     bitrate_bps: float = 0.0
     """Media received in the last second, packet headers included, in bit/s."""
     qp: int | None = None
-    """Quantisation parameter of the newest frame, 0 to 63: higher is finer."""
+    """Quantisation parameter of the newest frame, 0 to 71 (above 63 in inter frames alone): higher is finer."""
     loss: float = 0.0
     """Share of media packets lost in the last second, 0 to 1, before repair."""
     latency_ms: float | None = None

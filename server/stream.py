@@ -206,9 +206,11 @@ class Stream:
         self._set_source(SourceStatus(self.source.kind, "live" if reason is None else "waiting", reason))
 
     def _set_source(self, status: SourceStatus) -> None:
+        # Waiting at the start is how a stream begins; what was there and went is worth a warning.
+        level = logging.WARNING if "live" in (self.source_status.state, status.state) else logging.INFO
         self.source_status = status
         if status.reason is not None:
-            log.warning("stream %s: %s", self.name, status.reason)
+            log.log(level, "stream %s: %s", self.name, status.reason)
         for session in self.sessions.values():
             session.announce_source()
 
