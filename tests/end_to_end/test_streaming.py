@@ -18,7 +18,8 @@ from codec.drift import FLOAT32_INTRA_FRAMES
 from latentcast import barcode
 from latentcast.control import Error, parse_server_message
 from latentcast.report import STAGES, read_report
-from tests.end_to_end.program import SIZE, TIMEOUT_S, BareClient, Server, serving, until, watching
+from server.encode_control import SHARED_INTRA_S
+from tests.end_to_end.program import FPS, SIZE, TIMEOUT_S, BareClient, Server, serving, until, watching
 from transport.wire import Kind, Ping
 
 pytestmark = [pytest.mark.net, pytest.mark.slow]
@@ -85,7 +86,8 @@ async def test_pixels_and_headers_tell_the_same_frame_and_the_same_time(server: 
 @pytest.mark.asyncio
 async def test_a_second_viewer_gets_the_same_encode_and_joins_with_an_intra_frame(server: Server) -> None:
     async with watching(server.url) as first:
-        await first.more(5)
+        # Newcomers within a second of an intra frame share it: this one comes later.
+        await first.more(int(1.5 * SHARED_INTRA_S * FPS))
         intra_before = (await asyncio.to_thread(server.metrics))["frames_intra_total"]
         async with watching(server.url) as second:
             pictures = await second.more(10)
