@@ -1,12 +1,12 @@
 """Who may do what: tokens of a request against those of the settings.
 
-    view     watch, list streams       `token`; without it everybody
+    view     watch, list streams       `token`; without it everybody, but pages of other sites
     manage   publish, start, stop      `manage_token`, else `token`; without either only from this machine
     drive    remote input              `input_token`; without it nobody
 
 `manage_token` and `input_token` open viewing too. "From this machine" means that the server listens on loopback and was
-asked for by a loopback name, by no page or by one of its own: a page of another site that posts here, or resolves its
-own name to 127.0.0.1 (DNS rebinding), is not.
+asked for by a loopback name, by no page or by one of its own, and by no proxy: a page of another site that posts here,
+or resolves its own name to 127.0.0.1 (DNS rebinding), is not.
 """
 
 import hmac
@@ -17,6 +17,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from latentcast.config import ServeSettings
+
+_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+"""What a proxy adds (RFC 7239, RFC 9110 section 7.6.3, and custom): who asks is then somebody else, anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ def rights(request: web.Request, settings: ServeSettings) -> Rights:
     manages_with = settings.manage_token or settings.token
     drive = _is(token, settings.input_token)
     manage = _is(token, manages_with) if manages_with is not None else _from_here(request, settings)
-    view = settings.token is None or manage or drive or _is(token, settings.token)
+    if settings.token is not None:
+        view = manage or drive or _is(token, settings.token)
+    else:
+        view = manage or drive or _from_no_other_site(request, settings)
     return Rights(view=view, manage=manage, drive=drive)
 
 
@@ -58,10 +64,18 @@ def _is(given: str | None, wanted: SecretStr | None) -> bool:
     return hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.get_secret_value().encode())
 
 
+def _from_no_other_site(request: web.Request, settings: ServeSettings) -> bool:
+    """Not a page of another site, which a user's browser would let look into a server that only that user reaches."""
+    # Browsers say which site the page that asks is of; other programs do not.
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        return False
+    return not _is_loopback(settings.host) or _is_loopback(request.url.host or "")
+
+
 def _from_here(request: web.Request, settings: ServeSettings) -> bool:
-    # Browsers say of every request to loopback which site its page is of; other programs do not.
-    own_page = request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
-    return own_page and _is_loopback(settings.host) and _is_loopback(request.url.host or "")
+    """A program of this machine, or a page that this server gave to a browser here; nobody behind a proxy."""
+    passed_on = any(header in request.headers for header in _PROXY_HEADERS)
+    return not passed_on and _is_loopback(settings.host) and _from_no_other_site(request, settings)
 
 
 def _is_loopback(host: str) -> bool:

@@ -75,6 +75,12 @@ class Application:
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Everything below /v1/ wants the right to view; what wants more asks for it itself."""
         if request.path.startswith("/v1/") and request.method != "OPTIONS" and not rights(request, self._settings).view:
+            if self._settings.token is None:
+                return web.Response(
+                    status=403,
+                    text="this server answers no pages of other sites, and no other names than this machine's; "
+                    "behind a proxy, start it with --token.",
+                )
             return web.Response(
                 status=401,
                 text="this server wants a token; give the viewer the one it was started with (--token).",
@@ -84,7 +90,7 @@ class Application:
 
     async def _whep(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        stream = self._streams.get(name)
+        stream = await self._streams.expect(name, START_WAIT_S)
         if stream is None:
             return web.Response(status=404, text=f"there is no stream {name!r} here; {self._names()}.")
         if request.content_type != SDP_TYPE:
@@ -99,6 +105,8 @@ class Application:
             return web.Response(status=400, text="the SDP offer is not UTF-8 text.")
         if not await stream.wait_ready(START_WAIT_S):
             return self._later(stream.failure or "the encoder is still starting; try again.")
+        if stream.stopping:
+            return self._later("the stream was stopped meanwhile.")
         if len(self._streams.sessions) >= self._settings.max_viewers:
             return self._later(f"all {self._settings.max_viewers} places are taken; try again later.")
         session = stream.new_session(may_drive=rights(request, self._settings).drive)
@@ -151,7 +159,7 @@ class Application:
 
     async def _readyz(self, request: web.Request) -> web.Response:
         """Every stream's encoder is warm."""
-        ready = all(stream.ready for stream in self._streams)
+        ready = self._streams.ready
         return web.Response(status=200 if ready else 503, text="ready" if ready else "starting")
 
     async def _metrics(self, request: web.Request) -> web.Response:
@@ -187,7 +195,9 @@ async def serve(settings: ServeSettings, *, announce: Callable[[str], None]) -> 
     failed: list[str] = []
 
     def on_failure(stream: Stream) -> None:
-        if all(other.failure is not None for other in streams):
+        # A server that was started for one stream ends with it; one that is managed stays, and says why it failed.
+        own = stream.name == settings.stream and not settings.starts_empty
+        if own and all(other.failure is not None for other in streams):
             failed.append(stream.failure or "")
             stopping.set()
 

@@ -22,6 +22,7 @@ BITRATE_BPS = 64_000
 LOOKAHEAD_SAMPLES = 312
 """What a decoder puts out begins so much earlier than what the encoder took in: 6.5 ms (libopus, `audio` mode)."""
 _WAIT_S = 0.1
+_PAUSE_S = 0.02
 """How often a thread without sound looks whether it should end."""
 
 
@@ -69,6 +70,8 @@ class OpusEncoder:
         while not self._stopping.is_set():
             block = self._reader.read(timeout_s=_WAIT_S)
             if block is None or self._stopping.is_set():
+                # A closed feed does not wait; whoever closed it ends this thread soon.
+                self._stopping.wait(0.0 if block is not None else _PAUSE_S)
                 continue
             try:
                 payload = self._encode(block.samples)

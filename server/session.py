@@ -140,6 +140,8 @@ class ViewerSession:
     async def answer(self, offer: str) -> str:
         """The SDP answer to a viewer's offer. Raises ValueError for an offer that cannot be used."""
         answer = await self._peer.answer(offer, audio=self._audio is not None)
+        if self._closing is not None:
+            raise ValueError("the session was closed while the offer was answered")
         self.limit(self._max_bps)
         self._ticker = self._loop.create_task(self._tick(), name=f"session {self.id[:6]}")
         return answer

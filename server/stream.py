@@ -134,6 +134,10 @@ class Stream:
             await self._audio.stop()
         if self._capture is not None:
             await self._loop.run_in_executor(None, self._capture.stop)
+        else:
+            # Its thread, which closes the source, was never started.
+            self.source.interrupt()
+            self.source.close()
         self._slots.close()
 
     def new_session(self, *, may_drive: bool = False) -> ViewerSession:

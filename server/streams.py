@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from latentcast.config import ServeSettings
 from latentcast.errors import UserError
@@ -42,7 +43,8 @@ class Streams:
         self._on_failure = on_failure
         self._make = make
         self._streams: dict[str, Stream] = {}
-        self._starting: set[str] = set()
+        self._starting: dict[str, asyncio.Event] = {}
+        """Names of streams whose sources are being opened, with what tells that they are."""
         self._stopping = False
 
     def __iter__(self) -> Iterator[Stream]:
@@ -60,9 +62,23 @@ class Streams:
         """The stream of that name, failed ones too."""
         return self._streams.get(name)
 
+    async def expect(self, name: str, timeout_s: float) -> Stream | None:
+        """The stream of that name, waiting for its source if that is being opened just now."""
+        opening = self._starting.get(name)
+        if opening is not None and name not in self._streams:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await opening.wait()
+        return self._streams.get(name)
+
     def session(self, session_id: str) -> ViewerSession | None:
         """The viewer's session of that id, whichever stream it watches."""
         return next((s.sessions[session_id] for s in self._streams.values() if session_id in s.sessions), None)
+
+    @property
+    def ready(self) -> bool:
+        """Every stream's encoder is warm, and none is just being opened."""
+        return not self._starting and all(stream.ready for stream in self._streams.values())
 
     @property
     def sessions(self) -> list[ViewerSession]:
@@ -80,21 +96,29 @@ class Streams:
             raise NameTaken(f"there is a stream {name!r} already; stop it first, or choose another name")
         if self._stopping:
             raise UserError("the server is stopping")
-        others = (set(self._streams) | self._starting) - {name}
+        others = {*self._streams, *self._starting} - {name}
         if len(others) >= settings.max_streams:
             raise TooManyStreams(
                 f"{len(others)} streams run, and no more are allowed; stop one, or raise serve.max_streams"
             )
-        self._starting.add(name)
+        opened = self._starting[name] = asyncio.Event()
         try:
             if old is not None:
                 await self.stop(name)
             stream = await self._open(settings)
             self._streams[name] = stream
-            stream.start()
+            try:
+                if self._stopping:
+                    raise UserError("the server is stopping")
+                stream.start()
+            except BaseException:
+                self._streams.pop(name, None)
+                await stream.stop()
+                raise
             log.info("stream %s: %s, %dx%d at %g fps", name, stream.source.kind, *stream.source.size, stream.fps)
         finally:
-            self._starting.discard(name)
+            del self._starting[name]
+            opened.set()
         return stream
 
     async def _open(self, settings: ServeSettings) -> Stream:

@@ -316,8 +316,13 @@ class RemoteDesktop:
             self._injector.after(self._watch.put(text))
 
     def _on_copied(self, text: str) -> None:
-        if self._driver is not None:
+        if self._driver is None:
+            return
+        try:
             self._outbox.put(text, whose="the server's")
+        except ClipboardTooLarge as error:
+            # Text of another encoding can grow beyond the limit on its way to UTF-8.
+            self._tell(str(error))
 
     def _on_too_large(self, size: int) -> None:
         try:

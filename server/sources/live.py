@@ -28,6 +28,9 @@ STALL_S = 2.0
 _EARLY = 0.25
 """Share of a frame interval by which a frame may come early and still be taken: cameras' clocks jitter."""
 
+_BACK_INTERVALS = 2.0
+"""A frame earlier than this many intervals before it is due was not early: its clock is another one than before."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimedFrame:
@@ -189,6 +192,9 @@ class LiveSource:
     def _is_due(self, captured_us: int) -> bool:
         """Whether a frame of that time is one to show, at `fps` on average."""
         interval_us = 1e6 / self._fps
+        if captured_us < self._next_due_us - _BACK_INTERVALS * interval_us:
+            # The producer's clock was set back: there is nothing to wait for.
+            self._next_due_us = captured_us
         if captured_us < self._next_due_us - _EARLY * interval_us:
             return False
         # Behind by more than one frame: the clock starts anew instead of letting a burst through.

@@ -116,6 +116,8 @@ class Publisher:
         except Exception as error:
             # aiortc raises whatever its parser stumbles over: ValueError, KeyError, IndexError, AssertionError.
             raise OfferError(f"the SDP offer cannot be used ({error!r})") from error
+        if self._closing is not None:
+            raise OfferError("the publisher was closed while its offer was answered")
         self._tasks = [
             self._loop.create_task(self._tick(), name=f"publisher {self.id[:6]}"),
             self._loop.create_task(self._ping(), name=f"round trip {self.id[:6]}"),

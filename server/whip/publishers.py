@@ -146,6 +146,7 @@ class Publishers:
             await publisher.close("the publisher could not be answered")
             if made:
                 # Nobody will come back to what was made for an offer that was none.
+                self._made.pop(name, None)
                 await self._streams.stop(name)
             raise
 
@@ -206,6 +207,8 @@ class Publishers:
     async def _end_later(self, name: str, source: WhipSource) -> None:
         await asyncio.sleep(self._settings.publisher_wait)
         stream = self._streams.get(name)
+        if self._made.get(name) is source:
+            del self._made[name]
         # It may have been stopped, and another one started under its name.
         if stream is not None and stream.source is source:
             task = self._endings.pop(name, None)
@@ -213,5 +216,4 @@ class Publishers:
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
             log.info("stream %s: nobody came back to publish, it ends", name)
-            self._made.pop(name, None)
             await self._streams.stop(name)

@@ -12,8 +12,10 @@ MANAGE = Rights(view=True, manage=True, drive=False)
 DRIVE = Rights(view=True, manage=False, drive=True)
 
 
-def of(given: str | None = None, *, host: str = "127.0.0.1:8470", **settings: object) -> Rights:
-    headers = {"Host": host} | ({} if given is None else {"Authorization": f"Bearer {given}"})
+def of(
+    given: str | None = None, *, host: str = "127.0.0.1:8470", extra: dict[str, str] | None = None, **settings: object
+) -> Rights:
+    headers = {"Host": host} | ({} if given is None else {"Authorization": f"Bearer {given}"}) | (extra or {})
     request = make_mocked_request("POST", "/v1/streams", headers=headers)
     return rights(request, ServeSettings.model_validate(settings))
 
@@ -37,8 +39,23 @@ def test_without_tokens_this_machine_manages(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example:8470", "127.0.0.1.evil.example", "10.1.2.3:8470"])
-def test_a_name_that_merely_resolves_to_this_machine_does_not(host: str) -> None:
-    assert of(host=host) == VIEW
+def test_a_name_that_merely_resolves_to_this_machine_does_not_even_view(host: str) -> None:
+    assert of(host=host) == NOTHING
+    assert of("v", host=host, token="v") == MANAGE, "a token is worth the same by any name"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_sees_nothing_without_a_token(site: str) -> None:
+    page = {"Sec-Fetch-Site": site}
+    assert of(extra=page) == NOTHING, "a screen or a camera that only this user reaches"
+    assert of(extra={"Sec-Fetch-Site": "same-origin"}) == MANAGE
+    assert of("v", extra=page, token="v") == MANAGE
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+def test_who_comes_through_a_proxy_does_not_manage_without_a_token(header: str) -> None:
+    assert of(extra={header: "192.0.2.7"}) == VIEW
+    assert of("m", extra={header: "192.0.2.7"}, manage_token="m") == MANAGE
 
 
 def test_a_server_that_others_reach_is_not_managed_without_a_token() -> None:

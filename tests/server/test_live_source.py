@@ -139,3 +139,10 @@ def test_interrupt_ends_a_waiting_read_and_every_later_one() -> None:
 def test_sizes_and_rates_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match="frame rate"):
         make(fps=1000.0)
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    source, frames, _ = make(fps=30.0)
+    for captured_us in (10_000_000, 8_500_000, 8_533_333):
+        frames.put(grey(1), captured_us)
+        assert source.read(picture(), frame_id=0) == captured_us

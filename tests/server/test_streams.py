@@ -1,6 +1,7 @@
 """Streams by name: started, stopped, failed and started anew while the server runs."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from latentcast.config import ServeSettings
 from latentcast.errors import UserError
 from latentcast.vitals import LoopLag
 from server.audio_broadcast import AUDIO_BPS
+from server.sources import open_source
 from server.sources.base import Source
 from server.stream import Stream
 from server.streams import NameTaken, Streams, TooManyStreams
@@ -136,4 +138,54 @@ async def test_sound_comes_out_of_the_rate_of_those_who_listen() -> None:
     assert (listener.sender.target_bps, watcher.sender.target_bps) == (50_000, 100_000), "half at least is for pictures"
     for peer in peers:
         await peer.close()
+    await all_of_them.close()
+
+
+class Stillborn(QuietStream):
+    """Its encoder process cannot be had."""
+
+    def start(self) -> None:
+        raise OSError("no more processes")
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_cannot_be_started_leaves_neither_its_name_nor_its_source() -> None:
+    closed: list[str] = []
+
+    def make(given: ServeSettings, source: Source, **rest: Any) -> Stream:
+        source.close = lambda: closed.append(given.stream)  # type: ignore[method-assign]
+        return Stillborn(given, source, **rest)
+
+    all_of_them = Streams(settings("live"), lag=LoopLag(), make=make)
+    with pytest.raises(OSError, match="no more processes"):
+        await all_of_them.start(settings("one"))
+    assert closed == ["one"]
+    assert all_of_them.get("one") is None
+    await all_of_them.close()
+
+
+@pytest.mark.asyncio
+async def test_a_source_that_opens_while_the_server_stops_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_of_them = streams()
+
+    def open_slowly(*given: Any, **rest: Any) -> Source:
+        all_of_them._stopping = True
+        return open_source(*given, **rest)
+
+    monkeypatch.setattr("server.streams.open_source", open_slowly)
+    with pytest.raises(UserError, match="stopping"):
+        await all_of_them.start(settings("one"))
+    assert len(all_of_them) == 0
+
+
+@pytest.mark.asyncio
+async def test_who_asks_for_a_stream_whose_source_is_being_opened_waits_for_it() -> None:
+    all_of_them = streams()
+    starting = asyncio.create_task(all_of_them.start(settings("one")))
+    await asyncio.sleep(0)
+    assert all_of_them.get("one") is None
+    assert not all_of_them.ready
+    found = await all_of_them.expect("one", 20.0)
+    assert found is await starting
+    assert await all_of_them.expect("two", 20.0) is None, "at once: nobody starts that"
     await all_of_them.close()
