@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.latency.camera.command import run
-from bench.latency.camera.finder import find_codes
+from bench.latency.camera.finder import FoundCode, find_codes
 from bench.latency.camera.images import images_of, spread_out
 from bench.latency.camera.loop import as_result, read_loop
 from bench.latency.document import write_all
@@ -81,7 +81,7 @@ def test_the_delay_is_the_difference_and_the_next_photograph_is_faster(monkeypat
 
     monkeypatch.setattr("bench.latency.camera.finder.possible_strips", never)
     monkeypatch.setattr(
-        "bench.latency.camera.loop.find_codes", lambda image, known: find_codes(image, known=known or first)
+        "bench.latency.camera.loop.find_codes", lambda image, known, search: find_codes(image, known=known or first)
     )
     loop = read_loop(shots)
     assert loop.delays_ms == [DELAY_US / 1e3] * 2
@@ -97,6 +97,19 @@ def test_photographs_without_bar_codes_say_what_to_do() -> None:
     assert isinstance(result, NotRun)
     assert "2 pictures 2 showed no bar code" in result.why
     assert "nearer" in result.how
+
+
+def test_films_that_show_nothing_are_searched_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[bool] = []
+
+    def nothing(image: object, *, known: object, search: bool) -> list[FoundCode]:
+        searched.append(search)
+        return []
+
+    monkeypatch.setattr("bench.latency.camera.loop.find_codes", nothing)
+    loop = read_loop([np.zeros((90, 160), np.uint8)] * 20)
+    assert searched == [True] * 12 + [False] * 8
+    assert loop.codes == [20, 0, 0]
 
 
 def test_a_photograph_goes_into_a_report(tmp_path: Path) -> None:

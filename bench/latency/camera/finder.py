@@ -37,17 +37,20 @@ class FoundCode:
         return float(np.hypot(self.right[0] - self.left[0], self.right[1] - self.left[1])) / self.layout.cells
 
 
-def find_codes(photograph: NDArray[np.uint8], *, known: Sequence[FoundCode] = (), wanted: int = 2) -> list[FoundCode]:
+def find_codes(
+    photograph: NDArray[np.uint8], *, known: Sequence[FoundCode] = (), wanted: int = 2, search: bool = True
+) -> list[FoundCode]:
     """Bar codes of a grey photograph (H, W), the largest cells first.
 
     known: what the photograph before showed; the camera has hardly moved since, so these places are tried first.
-    wanted: no more are looked for. None of them is found twice, and none without its CRC.
+    wanted: no more are looked for. search: whether to look elsewhere too, which takes seconds. None of them is found
+    twice, and none without its CRC.
     """
     grey = photograph.astype(np.float32)
     found: list[FoundCode] = []
     for old in known:
         _keep(found, _read_at(grey, old.guess[None], old.layout))
-    if len(found) < wanted:
+    if search and len(found) < wanted:
         tried: list[tuple[Place, Layout]] = []
         for place in possible_strips(grey):
             for layout in (barcode.WIDE, barcode.NARROW):

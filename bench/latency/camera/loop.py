@@ -13,6 +13,9 @@ from latentcast.statistics import percentiles
 
 MAX_DELAY_MS = 10_000.0
 """Two bar codes further apart are of different runs: one of the windows stands still."""
+MAX_VAIN_SEARCHES = 12
+"""Photographs searched all over without finding both bar codes, at several seconds each; after so many only the places
+that are known are looked at. Who films two windows has them in most pictures, or in none."""
 
 
 @dataclass(slots=True)
@@ -32,9 +35,11 @@ def read_loop(images: Iterable[NDArray[np.uint8]], *, say: Callable[[str], objec
     """Find both bar codes in every photograph. say: gets one line for each."""
     loop = Loop()
     known: list[FoundCode] = []
+    vain = 0
     for image in images:
         loop.images += 1
-        found = find_codes(image, known=known)
+        found = find_codes(image, known=known, search=vain < MAX_VAIN_SEARCHES)
+        vain += len(found) < 2
         loop.codes[min(2, len(found))] += 1
         known = found if len(found) > 1 or not known else known
         if len(found) < 2:
