@@ -69,9 +69,11 @@ class OpusEncoder:
     def _run(self) -> None:
         while not self._stopping.is_set():
             block = self._reader.read(timeout_s=_WAIT_S)
-            if block is None or self._stopping.is_set():
+            if self._stopping.is_set():
+                return
+            if block is None:
                 # A closed feed does not wait; whoever closed it ends this thread soon.
-                self._stopping.wait(0.0 if block is not None else _PAUSE_S)
+                self._stopping.wait(_PAUSE_S)
                 continue
             try:
                 payload = self._encode(block.samples)
